@@ -12,8 +12,7 @@
         ["OS=='linux'", {
           "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],
           "libraries": [
-            "-L<!(pkg-config --variable=libdir wimlib)",
-            "-lwim",
+            "-ldl",
             "-l:libdeflate.a",
             "-l:libzstd.a",
             "-l:liblzma.a",
@@ -25,7 +24,7 @@
         }],
         ["OS=='mac'", {
           "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],
-          "libraries": ["-L<!(pkg-config --variable=libdir wimlib)", "-lwim", "<!@(pkg-config --libs libdeflate libzstd liblzma libssl libcrypto)"],
+          "libraries": ["<!@(pkg-config --libs libdeflate libzstd liblzma libssl libcrypto)"],
           "xcode_settings": {
             "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
             "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
@@ -36,7 +35,7 @@
         ["OS=='win'", {
           "variables": { "wimlib_dir%": "<!(node -p \"process.env.WIMLIB_DIR || ''\")" },
           "include_dirs": ["<(wimlib_dir)/include"],
-          "libraries": ["<(wimlib_dir)/lib/libwim.lib", "<(wimlib_dir)/lib/deflate.lib", "<(wimlib_dir)/lib/zstd.lib", "<(wimlib_dir)/lib/lzma.lib", "<(wimlib_dir)/lib/libcrypto.lib"],
+          "libraries": ["<(wimlib_dir)/lib/deflate.lib", "<(wimlib_dir)/lib/zstd.lib", "<(wimlib_dir)/lib/lzma.lib", "<(wimlib_dir)/lib/libcrypto.lib"],
           "defines": ["NOMINMAX", "WIN32_LEAN_AND_MEAN"],
           "msvs_settings": {
             "VCCLCompilerTool": { "ExceptionHandling": 1, "AdditionalOptions": ["/std:c++17", "/W3", "/WX"] }

@@ -1,6 +1,5 @@
 // The addon's entry point: registers what native/ offers to src/wim/binding.ts.
 #include <napi.h>
-#include <wimlib.h>
 
 #include "addon_data.h"
 #include "attributes.h"
@@ -31,7 +30,7 @@ namespace {
 
 // "1.13.6": from the number, because Debian's 1.13.6 calls itself 1.13.5 in its version text.
 Napi::Value LibraryVersion(const Napi::CallbackInfo& info) {
-  const uint32_t version = wimlib_get_version();
+  const uint32_t version = wim::Libwim().get_version();
   const std::string text =
       std::to_string(version >> 20) + "." + std::to_string(version >> 10 & 1023) + "." + std::to_string(version & 1023);
   return Napi::String::New(info.Env(), text);

@@ -24,7 +24,7 @@ wimlib_compression_type Type(const Napi::Value& value) {
 }
 
 struct CompressorDeleter {
-  void operator()(wimlib_compressor* compressor) const { wimlib_free_compressor(compressor); }
+  void operator()(wimlib_compressor* compressor) const { wim::Libwim().free_compressor(compressor); }
 };
 
 // Nothing if the chunk does not get smaller: a WIM stores it uncompressed.
@@ -32,13 +32,14 @@ std::optional<Bytes> Compress(wimlib_compression_type type, unsigned level, Byte
   std::unique_ptr<wimlib_compressor, CompressorDeleter> compressor;
   wim::CheckLibrary("create a compressor", [&] {
     wimlib_compressor* made = nullptr;
-    const int code = wimlib_create_compressor(type, chunk.size(), level | WIMLIB_COMPRESSOR_FLAG_DESTRUCTIVE, &made);
+    const int code =
+        wim::Libwim().create_compressor(type, chunk.size(), level | WIMLIB_COMPRESSOR_FLAG_DESTRUCTIVE, &made);
     compressor.reset(made);
     return code;
   });
   Bytes compressed(chunk.size());
   const size_t size =
-      wimlib_compress(chunk.data(), chunk.size(), compressed.data(), chunk.size() - 1, compressor.get());
+      wim::Libwim().compress(chunk.data(), chunk.size(), compressed.data(), chunk.size() - 1, compressor.get());
   if (size == 0) return std::nullopt;
   compressed.resize(size);
   return compressed;
@@ -77,8 +78,8 @@ Napi::Value DecompressChunk(const Napi::CallbackInfo& info) {
 // compressorMemory(type: number, chunkSize: number, level: number): number, 0 if there is no such compressor
 Napi::Value CompressorMemory(const Napi::CallbackInfo& info) {
   wim::StartLibrary();
-  const uint64_t memory = wimlib_get_compressor_needed_memory(Type(info[0]), info[1].As<Napi::Number>().Uint32Value(),
-                                                              info[2].As<Napi::Number>().Uint32Value());
+  const uint64_t memory = wim::Libwim().get_compressor_needed_memory(
+      Type(info[0]), info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Number>().Uint32Value());
   return Napi::Number::New(info.Env(), static_cast<double>(memory));
 }
 

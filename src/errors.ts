@@ -46,6 +46,7 @@ export type ErrorCode =
   | 'WIM_PART_MISSING'
   | 'WIM_ERROR'
   | 'ADDON_MISSING'
+  | 'LIBWIM_MISSING'
   // layers
   | 'LAYER_UNSUPPORTED'
   | 'LAYER_CORRUPT'

@@ -84,7 +84,7 @@ function load(): unknown {
         hint: reason.includes('failed to map segment') // the system's words; it has no code for this
           ? 'Stowage is on a file system that is mounted noexec, such as a stick: copy its directory to a disk and run it from there.'
           : unloadable
-            ? 'WIM files require libwim: on Debian and Ubuntu, apt-get install libwim15. Packing, verifying and loading other images does not.'
+            ? 'It was built for another system, or what it needs is missing. WIM files require it; packing, verifying and loading other images does not.'
             : 'Build it: install libwim-dev, libdeflate-dev, libssl-dev, libzstd-dev, liblzma-dev, pkg-config and g++, then run "npm rebuild stowage".',
         cause: error,
       },

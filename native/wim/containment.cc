@@ -114,10 +114,10 @@ void CheckHeader(const File& file, const Header& header) {
 void CheckImageDirectories(WIMStruct* wim, const std::string& target) {
   namespace fs = std::filesystem;
   wimlib_wim_info info = {};
-  CheckLibrary("look at the images", [&] { return wimlib_get_wim_info(wim, &info); });
+  CheckLibrary("look at the images", [&] { return Libwim().get_wim_info(wim, &info); });
   for (uint32_t image = 1; image <= info.image_count; image++) {
     // libwim uses the image's number if its name cannot be that of a directory.
-    const std::string name = FromLibrary(wimlib_get_image_name(wim, static_cast<int>(image)));
+    const std::string name = FromLibrary(Libwim().get_image_name(wim, static_cast<int>(image)));
     for (const std::string& directory : {name, std::to_string(image)}) {
       if (directory.empty() || directory == "." || directory == ".." || directory.find('/') != std::string::npos)
         continue;

@@ -220,7 +220,7 @@ template <typename Entries>
 Value Iterate(WIMStruct* wim, int image, const std::string& path, int flags, Observer& observer) {
   Entries list(observer);
   CheckLibrary("list " + path, [&] {
-    return wimlib_iterate_dir_tree(wim, image, ToLibrary(path).c_str(), flags, AddEntry<Entries>, &list);
+    return Libwim().iterate_dir_tree(wim, image, ToLibrary(path).c_str(), flags, AddEntry<Entries>, &list);
   });
   return list.Take();
 }
@@ -237,7 +237,7 @@ Value ListEntriesAsJson(WIMStruct* wim, int image, const std::string& path, int 
 
 Value ListResources(WIMStruct* wim) {
   Bytes records;
-  CheckLibrary("list the blobs", [&] { return wimlib_iterate_lookup_table(wim, 0, AddResource, &records); });
+  CheckLibrary("list the blobs", [&] { return Libwim().iterate_lookup_table(wim, 0, AddResource, &records); });
   return records;
 }
 

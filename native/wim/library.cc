@@ -73,10 +73,10 @@ void StartLibrary() {
   std::lock_guard<std::mutex> lock(start_mutex);
   if (started) return;
   if (std::FILE* sink = OpenErrorSink()) {
-    wimlib_set_error_file(sink);
-    wimlib_set_print_errors(true);
+    Libwim().set_error_file(sink);
+    Libwim().set_print_errors(true);
   }
-  const int code = wimlib_global_init(library_flags);
+  const int code = Libwim().global_init(library_flags);
   if (code != 0) internal::ThrowLibraryError("start libwim", code);
   SilenceXmlParser();
   started = true;
@@ -180,7 +180,7 @@ const char* LibraryErrorName(int code) {
 }
 
 std::string LibraryErrorText(int code) {
-  return FromLibrary(wimlib_get_error_string(static_cast<wimlib_error_code>(code)));
+  return FromLibrary(Libwim().get_error_string(static_cast<wimlib_error_code>(code)));
 }
 
 // Lines as one: "[ERROR] a\n[WARNING] b\n" is "a; b".
@@ -210,12 +210,12 @@ void Decompressors::Decompress(int type, uint32_t chunk_size, const void* from, 
   if (!decompressor) {
     CheckLibrary("create a decompressor for " + where, [&] {
       wimlib_decompressor* made = nullptr;
-      const int code = wimlib_create_decompressor(static_cast<wimlib_compression_type>(type), chunk_size, &made);
+      const int code = Libwim().create_decompressor(static_cast<wimlib_compression_type>(type), chunk_size, &made);
       decompressor.reset(made);
       return code;
     });
   }
-  if (wimlib_decompress(from, from_size, to, to_size, decompressor.get()) != 0) {
+  if (Libwim().decompress(from, from_size, to, to_size, decompressor.get()) != 0) {
     throw Error("WIM_CORRUPT", where + ": the compressed data is damaged");
   }
 }
@@ -225,13 +225,13 @@ size_t Compressors::Compress(int type, uint32_t chunk_size, unsigned level, void
   if (!compressor) {
     CheckLibrary("create a compressor", [&] {
       wimlib_compressor* made = nullptr;
-      const int code = wimlib_create_compressor(static_cast<wimlib_compression_type>(type), chunk_size,
-                                                level | WIMLIB_COMPRESSOR_FLAG_DESTRUCTIVE, &made);
+      const int code = Libwim().create_compressor(static_cast<wimlib_compression_type>(type), chunk_size,
+                                                  level | WIMLIB_COMPRESSOR_FLAG_DESTRUCTIVE, &made);
       compressor.reset(made);
       return code;
     });
   }
-  return wimlib_compress(from, size, to, size - 1, compressor.get());
+  return Libwim().compress(from, size, to, size - 1, compressor.get());
 }
 
 namespace internal {

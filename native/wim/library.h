@@ -2,8 +2,6 @@
 #ifndef STOWAGE_WIM_LIBRARY_H_
 #define STOWAGE_WIM_LIBRARY_H_
 
-#include <wimlib.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -11,6 +9,8 @@
 #include <string>
 #include <tuple>
 #include <utility>
+
+#include "libwim.h"
 
 namespace stowage::wim {
 
@@ -31,7 +31,7 @@ template <typename Call>
 void CheckLibrary(const std::string& doing, Call call);
 
 struct ArchiveDeleter {
-  void operator()(WIMStruct* archive) const { wimlib_free(archive); }
+  void operator()(WIMStruct* archive) const { Libwim().free(archive); }
 };
 using ArchiveHandle = std::unique_ptr<WIMStruct, ArchiveDeleter>;
 
@@ -44,7 +44,7 @@ class Decompressors {
 
  private:
   struct Deleter {
-    void operator()(wimlib_decompressor* decompressor) const { wimlib_free_decompressor(decompressor); }
+    void operator()(wimlib_decompressor* decompressor) const { Libwim().free_decompressor(decompressor); }
   };
   std::map<std::pair<int, uint32_t>, std::unique_ptr<wimlib_decompressor, Deleter>> made_;
 };
@@ -58,7 +58,7 @@ class Compressors {
 
  private:
   struct Deleter {
-    void operator()(wimlib_compressor* compressor) const { wimlib_free_compressor(compressor); }
+    void operator()(wimlib_compressor* compressor) const { Libwim().free_compressor(compressor); }
   };
   std::map<std::tuple<int, uint32_t, unsigned>, std::unique_ptr<wimlib_compressor, Deleter>> made_;
 };

@@ -122,8 +122,8 @@ void MountImage(const Object& values) {
   ForgetSignalHandlers();
   const pid_t self = getpid();
   CheckLibrary("mount image " + std::to_string(image) + " on " + directory, [&] {
-    const int code = wimlib_mount_image(handle, image, directory.c_str(), request.Int("flags"),
-                                        staging ? staging->c_str() : nullptr);
+    const int code = Libwim().mount_image(handle, image, directory.c_str(), request.Int("flags"),
+                                          staging ? staging->c_str() : nullptr);
     if (getpid() != self)
       _exit(code == 0 ? 0 : 1);  // the image is unmounted, and nothing else here may run in a forked process
     return code;
@@ -134,7 +134,7 @@ void MountImage(const Object& values) {
 void UnmountImage(const std::string& directory, int flags, Observer& observer) {
   Progress progress(observer);
   CheckLibrary("unmount " + directory, [&] {
-    return wimlib_unmount_image_with_progress(ToLibrary(directory).c_str(), flags, HandleForeign, &progress);
+    return Libwim().unmount_image_with_progress(ToLibrary(directory).c_str(), flags, HandleForeign, &progress);
   });
 }
 

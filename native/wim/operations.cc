@@ -66,12 +66,12 @@ class Use {
     structs_.erase(std::unique(structs_.begin(), structs_.end()), structs_.end());
     for (const auto& wim : structs_) {
       wim->mutex.lock();
-      wimlib_register_progress_function(wim->handle.get(), Progress::Handle, progress);
+      Libwim().register_progress_function(wim->handle.get(), Progress::Handle, progress);
     }
   }
   ~Use() {
     for (const auto& wim : structs_) {
-      wimlib_register_progress_function(wim->handle.get(), nullptr, nullptr);
+      Libwim().register_progress_function(wim->handle.get(), nullptr, nullptr);
       wim->mutex.unlock();
     }
   }
@@ -94,7 +94,7 @@ class CompressionLevel {
     }
     if (users_ == 0) {
       CheckLibrary("set compression level " + std::to_string(level),
-                   [&] { return wimlib_set_default_compression_level(-1, level); });
+                   [&] { return Libwim().set_default_compression_level(-1, level); });
       level_ = level;
     }
     users_ += 1;
@@ -132,7 +132,7 @@ WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress&
   WIMStruct* opened = nullptr;
   try {
     CheckLibrary("open " + path, [&] {
-      return wimlib_open_wim_with_progress(ToLibrary(path).c_str(), flags, &opened, Progress::Handle, &progress);
+      return Libwim().open_wim_with_progress(ToLibrary(path).c_str(), flags, &opened, Progress::Handle, &progress);
     });
     wim->library = std::make_shared<WimStruct>(ArchiveHandle(opened));
   } catch (...) {
@@ -145,7 +145,7 @@ WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress&
     const LibraryTexts others({parts.begin() + 1, parts.end()});
     const int check = flags & WIMLIB_OPEN_FLAG_CHECK_INTEGRITY;
     CheckLibrary("open the parts of " + path, [&] {
-      return wimlib_reference_resource_files(opened, others.data(), static_cast<unsigned>(others.size()), 0, check);
+      return Libwim().reference_resource_files(opened, others.data(), static_cast<unsigned>(others.size()), 0, check);
     });
   }
   return wim;
@@ -197,7 +197,7 @@ Value Open(const Call& call) { return OpenFiles(call.arguments.Texts("paths"), c
 Value Create(const Call& call) {
   WIMStruct* created = nullptr;
   const auto compression = static_cast<wimlib_compression_type>(call.arguments.Int("compression"));
-  CheckLibrary("create a WIM", [&] { return wimlib_create_new_wim(compression, &created); });
+  CheckLibrary("create a WIM", [&] { return Libwim().create_new_wim(compression, &created); });
   auto wim = std::make_shared<OpenWim>();
   wim->library = std::make_shared<WimStruct>(ArchiveHandle(created));
   return WimPointer(wim);
@@ -219,8 +219,8 @@ Value Reference(const Call& call) {
   }
   const LibraryTexts list(paths);
   CheckLibrary(call.About("open references for"), [&] {
-    return wimlib_reference_resource_files(call.Handle(), list.data(), static_cast<unsigned>(list.size()), 0,
-                                           call.arguments.Int("openFlags"));
+    return Libwim().reference_resource_files(call.Handle(), list.data(), static_cast<unsigned>(list.size()), 0,
+                                             call.arguments.Int("openFlags"));
   });
   auto referencing = std::make_shared<OpenWim>(*wim);
   if (wim->archive) {
@@ -235,28 +235,28 @@ Value ReferenceWims(const Call& call) {
   std::vector<WIMStruct*> handles;
   for (const WimPointer& other : call.arguments.Wims("wims")) handles.push_back(other->library->handle.get());
   CheckLibrary(call.About("reference WIMs for"), [&] {
-    return wimlib_reference_resources(call.Handle(), handles.data(), static_cast<unsigned>(handles.size()), 0);
+    return Libwim().reference_resources(call.Handle(), handles.data(), static_cast<unsigned>(handles.size()), 0);
   });
   return {};
 }
 
 Value ReferenceTemplate(const Call& call) {
   CheckLibrary(call.About("reference a template image for"), [&] {
-    return wimlib_reference_template_image(call.Handle(), call.Image(), call.Handle("template"),
-                                           call.arguments.Int("templateImage"), 0);
+    return Libwim().reference_template_image(call.Handle(), call.Image(), call.Handle("template"),
+                                             call.arguments.Int("templateImage"), 0);
   });
   return {};
 }
 
 // 0 when no image has this name or number; -1 for all.
 Value Resolve(const Call& call) {
-  return wimlib_resolve_image(call.Handle(), ToLibrary(call.arguments.Text("name")).c_str());
+  return Libwim().resolve_image(call.Handle(), ToLibrary(call.arguments.Text("name")).c_str());
 }
 
 Value Xml(const Call& call) {
   void* data = nullptr;
   size_t size = 0;
-  CheckLibrary(call.About("read the XML of"), [&] { return wimlib_get_xml_data(call.Handle(), &data, &size); });
+  CheckLibrary(call.About("read the XML of"), [&] { return Libwim().get_xml_data(call.Handle(), &data, &size); });
   const auto* bytes = static_cast<const uint8_t*>(data);
   Bytes xml(bytes, bytes + size);
   std::free(data);
@@ -265,19 +265,19 @@ Value Xml(const Call& call) {
 
 Value Property(const Call& call) {
   const wimlib_tchar* value =
-      wimlib_get_image_property(call.Handle(), call.Image(), ToLibrary(call.arguments.Text("name")).c_str());
+      Libwim().get_image_property(call.Handle(), call.Image(), ToLibrary(call.arguments.Text("name")).c_str());
   return value == nullptr ? Value() : Value(FromLibrary(value));
 }
 
 Value NameInUse(const Call& call) {
-  return wimlib_image_name_in_use(call.Handle(), ToLibrary(call.arguments.Text("name")).c_str());
+  return Libwim().image_name_in_use(call.Handle(), ToLibrary(call.arguments.Text("name")).c_str());
 }
 
 Value SetProperty(const Call& call) {
   const std::string name = call.arguments.Text("name");
   const OptionalLibraryText value(call.arguments.OptionalText("value"));
   CheckLibrary("set " + name + " of image " + std::to_string(call.Image()), [&] {
-    return wimlib_set_image_property(call.Handle(), call.Image(), ToLibrary(name).c_str(), value.get());
+    return Libwim().set_image_property(call.Handle(), call.Image(), ToLibrary(name).c_str(), value.get());
   });
   return {};
 }
@@ -301,7 +301,7 @@ Value SetInfo(const Call& call) {
   info.boot_index = static_cast<uint32_t>(call.arguments.Size("bootIndex"));
   info.is_marked_readonly = call.arguments.Int("readonly") != 0;
   info.has_rpfix = call.arguments.Int("rpfix") != 0;
-  CheckLibrary(call.About("change"), [&] { return wimlib_set_wim_info(call.Handle(), &info, which); });
+  CheckLibrary(call.About("change"), [&] { return Libwim().set_wim_info(call.Handle(), &info, which); });
   return {};
 }
 
@@ -313,17 +313,17 @@ Value SetOutput(const Call& call) {
   const auto set = [&](const char* name, auto call_library) {
     if (arguments.Has(name)) CheckLibrary(std::string("set ") + name, call_library);
   };
-  set("compression", [&] { return wimlib_set_output_compression_type(wim, type("compression")); });
-  set("chunkSize", [&] { return wimlib_set_output_chunk_size(wim, size("chunkSize")); });
-  set("solidCompression", [&] { return wimlib_set_output_pack_compression_type(wim, type("solidCompression")); });
-  set("solidChunkSize", [&] { return wimlib_set_output_pack_chunk_size(wim, size("solidChunkSize")); });
+  set("compression", [&] { return Libwim().set_output_compression_type(wim, type("compression")); });
+  set("chunkSize", [&] { return Libwim().set_output_chunk_size(wim, size("chunkSize")); });
+  set("solidCompression", [&] { return Libwim().set_output_pack_compression_type(wim, type("solidCompression")); });
+  set("solidChunkSize", [&] { return Libwim().set_output_pack_chunk_size(wim, size("solidChunkSize")); });
   return {};
 }
 
 Value AddEmptyImage(const Call& call) {
   int index = 0;
   const OptionalLibraryText name(call.arguments.OptionalText("name"));
-  CheckLibrary("add an image", [&] { return wimlib_add_empty_image(call.Handle(), name.get(), &index); });
+  CheckLibrary("add an image", [&] { return Libwim().add_empty_image(call.Handle(), name.get(), &index); });
   return index;
 }
 
@@ -348,10 +348,11 @@ Value AddImage(const Call& call) {
   const OptionalLibraryText config(call.arguments.OptionalText("config"));
   const int flags = Cancellable(call.Flags(), &call.progress);
   CheckLibrary(about, [&] {
-    return wimlib_add_image_multisource(call.Handle(), sources.data(), sources.size(), name.get(), config.get(), flags);
+    return Libwim().add_image_multisource(call.Handle(), sources.data(), sources.size(), name.get(), config.get(),
+                                          flags);
   });
   wimlib_wim_info info = {};
-  CheckLibrary(about, [&] { return wimlib_get_wim_info(call.Handle(), &info); });
+  CheckLibrary(about, [&] { return Libwim().get_wim_info(call.Handle(), &info); });
   return info.image_count;
 }
 
@@ -391,15 +392,16 @@ Value Update(const Call& call) {
     }
   }
   CheckLibrary(call.About("update"), [&] {
-    return wimlib_update_image(call.Handle(), call.Image(), commands.data(), commands.size(), call.Flags());
+    return Libwim().update_image(call.Handle(), call.Image(), commands.data(), commands.size(), call.Flags());
   });
   return {};
 }
 
 Value DeletePath(const Call& call) {
   const std::string path = call.arguments.Text("path");
-  CheckLibrary("delete " + path,
-               [&] { return wimlib_delete_path(call.Handle(), call.Image(), ToLibrary(path).c_str(), call.Flags()); });
+  CheckLibrary("delete " + path, [&] {
+    return Libwim().delete_path(call.Handle(), call.Image(), ToLibrary(path).c_str(), call.Flags());
+  });
   return {};
 }
 
@@ -407,13 +409,13 @@ Value RenamePath(const Call& call) {
   const std::string source = call.arguments.Text("source");
   const std::string target = call.arguments.Text("target");
   CheckLibrary("rename " + source + " to " + target, [&] {
-    return wimlib_rename_path(call.Handle(), call.Image(), ToLibrary(source).c_str(), ToLibrary(target).c_str());
+    return Libwim().rename_path(call.Handle(), call.Image(), ToLibrary(source).c_str(), ToLibrary(target).c_str());
   });
   return {};
 }
 
 Value DeleteImage(const Call& call) {
-  CheckLibrary(call.About("delete an image of"), [&] { return wimlib_delete_image(call.Handle(), call.Image()); });
+  CheckLibrary(call.About("delete an image of"), [&] { return Libwim().delete_image(call.Handle(), call.Image()); });
   return {};
 }
 
@@ -421,8 +423,8 @@ Value Export(const Call& call) {
   const OptionalLibraryText name(call.arguments.OptionalText("name"));
   const OptionalLibraryText description(call.arguments.OptionalText("description"));
   CheckLibrary(call.About("export from"), [&] {
-    return wimlib_export_image(call.Handle(), call.Image(), call.Handle("destination"), name.get(), description.get(),
-                               call.Flags());
+    return Libwim().export_image(call.Handle(), call.Image(), call.Handle("destination"), name.get(), description.get(),
+                                 call.Flags());
   });
   return {};
 }
@@ -431,7 +433,7 @@ Value Write(const Call& call) {
   const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
   const std::string path = call.arguments.Text("path");
   CheckLibrary("write " + path, [&] {
-    return wimlib_write(call.Handle(), ToLibrary(path).c_str(), call.Image(), call.Flags(), call.Threads());
+    return Libwim().write(call.Handle(), ToLibrary(path).c_str(), call.Image(), call.Flags(), call.Threads());
   });
   return {};
 }
@@ -439,7 +441,7 @@ Value Write(const Call& call) {
 Value WriteToFd(const Call& call) {
   const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
   CheckLibrary(call.About("write"), [&] {
-    return wimlib_write_to_fd(call.Handle(), call.arguments.Int("fd"), call.Image(), call.Flags(), call.Threads());
+    return Libwim().write_to_fd(call.Handle(), call.arguments.Int("fd"), call.Image(), call.Flags(), call.Threads());
   });
   return {};
 }
@@ -448,7 +450,7 @@ Value WriteToFd(const Call& call) {
 Value Overwrite(const Call& call) {
   const WimPointer wim = call.arguments.Wim("wim");
   const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
-  CheckLibrary(call.About("write"), [&] { return wimlib_overwrite(call.Handle(), call.Flags(), call.Threads()); });
+  CheckLibrary(call.About("write"), [&] { return Libwim().overwrite(call.Handle(), call.Flags(), call.Threads()); });
   const int flags = wim->open_flags & ~WIMLIB_OPEN_FLAG_CHECK_INTEGRITY;
   return OpenFiles(wim->archive->paths(), flags, call.progress);
 }
@@ -457,7 +459,7 @@ Value Extract(const Call& call) {
   const std::string target = call.arguments.Text("target");
   if (call.Image() == WIMLIB_ALL_IMAGES) CheckImageDirectories(call.Handle(), target);
   CheckLibrary(call.About("extract"), [&] {
-    return wimlib_extract_image(call.Handle(), call.Image(), ToLibrary(target).c_str(), call.Flags());
+    return Libwim().extract_image(call.Handle(), call.Image(), ToLibrary(target).c_str(), call.Flags());
   });
   return {};
 }
@@ -466,8 +468,8 @@ Value ExtractPaths(const Call& call) {
   const LibraryTexts paths(call.arguments.Texts("paths"));
   const std::string target = call.arguments.Text("target");
   CheckLibrary(call.About("extract"), [&] {
-    return wimlib_extract_paths(call.Handle(), call.Image(), ToLibrary(target).c_str(), paths.data(), paths.size(),
-                                call.Flags());
+    return Libwim().extract_paths(call.Handle(), call.Image(), ToLibrary(target).c_str(), paths.data(), paths.size(),
+                                  call.Flags());
   });
   return {};
 }
@@ -476,8 +478,8 @@ Value ExtractPathList(const Call& call) {
   const std::string target = call.arguments.Text("target");
   const std::string list = call.arguments.Text("list");
   CheckLibrary(call.About("extract"), [&] {
-    return wimlib_extract_pathlist(call.Handle(), call.Image(), ToLibrary(target).c_str(), ToLibrary(list).c_str(),
-                                   call.Flags());
+    return Libwim().extract_pathlist(call.Handle(), call.Image(), ToLibrary(target).c_str(), ToLibrary(list).c_str(),
+                                     call.Flags());
   });
   return {};
 }
@@ -487,8 +489,8 @@ Value ExtractFromPipe(const Call& call) {
   const std::string target = call.arguments.Text("target");
   ReadGuarded(call.arguments.Int("fd"), call.observer, [&](int fd) {
     CheckLibrary("extract from a pipe", [&] {
-      return wimlib_extract_image_from_pipe_with_progress(fd, image.get(), ToLibrary(target).c_str(), call.Flags(),
-                                                          Progress::Handle, &call.progress);
+      return Libwim().extract_image_from_pipe_with_progress(fd, image.get(), ToLibrary(target).c_str(), call.Flags(),
+                                                            Progress::Handle, &call.progress);
     });
   });
   return {};
@@ -497,7 +499,7 @@ Value ExtractFromPipe(const Call& call) {
 Value Split(const Call& call) {
   const std::string path = call.arguments.Text("path");
   CheckLibrary("split to " + path, [&] {
-    return wimlib_split(call.Handle(), ToLibrary(path).c_str(), call.arguments.Size("partSize"), call.Flags());
+    return Libwim().split(call.Handle(), ToLibrary(path).c_str(), call.arguments.Size("partSize"), call.Flags());
   });
   return {};
 }
@@ -506,8 +508,8 @@ Value Join(const Call& call) {
   const LibraryTexts parts(call.arguments.Texts("paths"));
   const std::string path = call.arguments.Text("path");
   CheckLibrary("join to " + path, [&] {
-    return wimlib_join_with_progress(parts.data(), static_cast<unsigned>(parts.size()), ToLibrary(path).c_str(),
-                                     call.arguments.Int("openFlags"), call.Flags(), Progress::Handle, &call.progress);
+    return Libwim().join_with_progress(parts.data(), static_cast<unsigned>(parts.size()), ToLibrary(path).c_str(),
+                                       call.arguments.Int("openFlags"), call.Flags(), Progress::Handle, &call.progress);
   });
   return {};
 }

@@ -4,9 +4,10 @@ import { nativeAddon } from '../native.js'
 import type { Binding } from './addon.js'
 import { isWimlibErrorCode, WimlibError } from './error.js'
 import { initFlags } from './flags.js'
+import { installLibwim } from './install-libwim.js'
 import type { WimlibSettings } from './options.js'
 
-/** The addon. Only work on WIM files needs libwim; a host that just loads bundles does not. Throws ADDON_MISSING. */
+/** The addon, which loads libwim when it is first needed. Throws ADDON_MISSING. */
 export function binding(): Binding {
   return nativeAddon() as Binding // Binding declares its exports
 }
@@ -22,9 +23,13 @@ export function setUpWimlib(settings: WimlibSettings): void {
   }
 }
 
-/** Version of the libwim that was found, such as `1.13.6`. */
+/** Version of the libwim that was found, such as `1.13.6`. Throws LIBWIM_MISSING and ADDON_MISSING. */
 export function wimlibVersion(): string {
-  return binding().libraryVersion()
+  try {
+    return binding().libraryVersion()
+  } catch (error) {
+    throw nativeError(error, 'libwim')
+  }
 }
 
 /** Codes of libwim which mean that the content of the archive is not valid. */
@@ -144,6 +149,8 @@ export function nativeError(error: unknown, path: string): unknown {
   const text = 'details' in error && typeof error.details === 'string' ? error.details : ''
   const details = text ? ` (${text})` : ''
   if (native === 'WIM_CLOSED') return new StowageError('INVALID_ARGUMENT', error.message, { cause: error })
+  if (native === 'LIBWIM_MISSING')
+    return new StowageError('LIBWIM_MISSING', error.message, { hint: libwimHint(error.message), cause: error })
   const meaning = MEANINGS[native]
   if (ADDON_CODES.has(native)) {
     // Every one of these codes that is not in MEANINGS is an ErrorCode
@@ -164,6 +171,15 @@ export function nativeError(error: unknown, path: string): unknown {
   }
   // Errors from writing are named by the caller, which knows the final name of the file
   return 'written' in error ? error : fileError(error, path)
+}
+
+/** What to do about a libwim that is missing, or of which the addon says why it cannot be used. */
+function libwimHint(message: string): string {
+  if (message.startsWith('STOWAGE_LIBWIM')) return 'Unset it, or set it to the path of libwim itself.'
+  // The loader's words: it has no error codes
+  if (/version `.*' not found|ELF|too short|cannot open shared object/.test(message))
+    return `It was made for another system, or what it needs is missing. ${installLibwim()}`
+  return installLibwim()
 }
 
 /**

@@ -52,7 +52,12 @@ export async function decompressChunk(
 
 /** Bytes of memory that each thread needs to compress chunks of `chunkSize`. Throws INVALID_ARGUMENT. */
 export function compressorMemory(chunkSize: number, { compression, level }: CodecOptions): number {
-  const memory = binding().compressorMemory(compressionNumber(compression), checkedSize(chunkSize), checkedLevel(level))
+  let memory
+  try {
+    memory = binding().compressorMemory(compressionNumber(compression), checkedSize(chunkSize), checkedLevel(level))
+  } catch (error) {
+    throw nativeError(error, 'a chunk')
+  }
   if (memory > 0) return memory
   throw new StowageError('INVALID_ARGUMENT', `${compression} does not support chunks of ${chunkSize} bytes`)
 }

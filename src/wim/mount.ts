@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { binding, nativeError } from './binding.js'
+import { binding, nativeError, wimlibVersion } from './binding.js'
 
 import { WimlibError } from './error.js'
 import { imageNumber, mountFlags, openFlags, unmountFlags } from './flags.js'
@@ -211,7 +211,7 @@ async function findFuseProblem(): Promise<FuseProblem | undefined> {
   }
   if (process.getuid?.() === 0) return undefined
   // libwim before 1.14 is built with libfuse 2. Debian's fuse3 has both programs, its older fuse only fusermount
-  const [major = 0, minor = 0] = binding().libraryVersion().split('.').map(Number)
+  const [major = 0, minor = 0] = wimlibVersion().split('.').map(Number)
   const program = major > 1 || minor >= 14 ? 'fusermount3' : 'fusermount'
   if (await inPath(program)) return undefined
   return {

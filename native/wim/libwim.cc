@@ -1,0 +1,168 @@
+#include "libwim.h"
+
+#ifdef _WIN32
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "../base/error.h"
+#include "../base/file.h"
+
+namespace stowage::wim {
+
+namespace {
+
+#ifdef _WIN32
+constexpr char kName[] = "libwim-15.dll";
+#elif defined(__APPLE__)
+constexpr char kName[] = "libwim.15.dylib";
+#else
+constexpr char kName[] = "libwim.so.15";
+#endif
+
+// Of libwim's version number, as wimlib_get_version() gives it: 1.13.0, whose functions are used.
+constexpr uint32_t kOldest = 1u << 20 | 13u << 10;
+
+std::string VersionText(uint32_t version) {
+  return std::to_string(version >> 20) + "." + std::to_string(version >> 10 & 1023) + "." +
+         std::to_string(version & 1023);
+}
+
+#ifdef _WIN32
+
+using Library = HMODULE;
+
+std::string SystemText() {
+  const DWORD code = GetLastError();
+  char text[512];
+  const DWORD size = FormatMessageA(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, nullptr, code, 0, text,
+                                    sizeof text, nullptr);
+  std::string found(text, size);
+  while (!found.empty() && (found.back() == '\n' || found.back() == '\r' || found.back() == '.')) found.pop_back();
+  return found.empty() ? "error " + std::to_string(code) : found;
+}
+
+// Also if something that it needs is missing: which, the system does not say.
+bool IsMissing(const std::string&) { return GetLastError() == ERROR_MOD_NOT_FOUND; }
+
+Library Load(const std::string& path) {
+  // What it needs may stand beside it
+  const DWORD flags = path.find_first_of("/\\") == std::string::npos ? 0 : LOAD_WITH_ALTERED_SEARCH_PATH;
+  return LoadLibraryExW(Wide(path).c_str(), nullptr, flags);
+}
+
+void* Symbol(Library library, const char* name) { return reinterpret_cast<void*>(GetProcAddress(library, name)); }
+
+void Unload(Library library) { FreeLibrary(library); }
+
+// Of the addon, with a separator at its end.
+std::string OwnDirectory() {
+  HMODULE own = nullptr;
+  wchar_t path[32768];
+  const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+  if (!GetModuleHandleExW(flags, reinterpret_cast<const wchar_t*>(&Libwim), &own)) return "";
+  const DWORD size = GetModuleFileNameW(own, path, 32768);
+  const int bytes = WideCharToMultiByte(CP_UTF8, 0, path, static_cast<int>(size), nullptr, 0, nullptr, nullptr);
+  std::string text(static_cast<size_t>(bytes), '\0');
+  WideCharToMultiByte(CP_UTF8, 0, path, static_cast<int>(size), text.data(), bytes, nullptr, nullptr);
+  return text.substr(0, text.find_last_of("/\\") + 1);
+}
+
+#else
+
+using Library = void*;
+
+thread_local std::string load_error;
+
+std::string SystemText() { return load_error; }
+
+// The loader has no error codes; these are its words for a file that is not there. They begin with another name if that
+// file needs one that is not there.
+bool IsMissing(const std::string& path) {
+#ifdef __APPLE__
+  return load_error.find("no such file") != std::string::npos ||
+         load_error.find("image not found") != std::string::npos;
+#else
+  return load_error.rfind(path, 0) == 0 && load_error.find("No such file") != std::string::npos;
+#endif
+}
+
+Library Load(const std::string& path) {
+  dlerror();
+  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  const char* const error = library == nullptr ? dlerror() : nullptr;
+  load_error = error == nullptr ? "" : error;
+  return library;
+}
+
+void* Symbol(Library library, const char* name) { return dlsym(library, name); }
+
+void Unload(Library library) { dlclose(library); }
+
+std::string OwnDirectory() {
+  Dl_info own;
+  if (dladdr(reinterpret_cast<const void*>(&Libwim), &own) == 0 || own.dli_fname == nullptr) return "";
+  const std::string path = own.dli_fname;
+  return path.substr(0, path.find_last_of('/') + 1);
+}
+
+#endif
+
+[[noreturn]] void Refuse(const std::string& why) { throw Error("LIBWIM_MISSING", why); }
+
+// Null if there is no such file.
+Library LoadFrom(const std::string& path) {
+  const Library library = Load(path);
+  if (library == nullptr && !IsMissing(path)) Refuse("libwim cannot be loaded: " + SystemText());
+  return library;
+}
+
+std::unique_ptr<LibwimFunctions> Bind(Library library, const std::string& path) {
+  auto functions = std::make_unique<LibwimFunctions>();
+  functions->path = path;
+  const char* lacks = nullptr;
+#define STOWAGE_BIND(name)                                                                         \
+  functions->name = reinterpret_cast<decltype(functions->name)>(Symbol(library, "wimlib_" #name)); \
+  if (functions->name == nullptr && lacks == nullptr) lacks = "wimlib_" #name;
+  STOWAGE_LIBWIM_FUNCTIONS(STOWAGE_BIND)
+#undef STOWAGE_BIND
+  const uint32_t version = functions->get_version == nullptr ? 0 : functions->get_version();
+  if (lacks == nullptr && version >= kOldest) return functions;
+  Unload(library);
+  if (version > 0 && version < kOldest)
+    Refuse(path + " is libwim " + VersionText(version) + ", which is too old: 1.13 or newer is needed");
+  Refuse(path + " is no libwim that can be used: it lacks " + lacks);
+}
+
+std::unique_ptr<LibwimFunctions> Find() {
+  const char* const named = std::getenv("STOWAGE_LIBWIM");
+  if (named != nullptr && *named != '\0') {
+    if (const Library library = LoadFrom(named)) return Bind(library, named);
+    Refuse(std::string("STOWAGE_LIBWIM names ") + named + ", which does not exist");
+  }
+  const std::string own = OwnDirectory();
+  for (const std::string& path : {own.empty() ? "" : own + kName, std::string(kName)}) {
+    if (path.empty()) continue;
+    if (const Library library = LoadFrom(path)) return Bind(library, path);
+  }
+  Refuse("libwim is not installed: there is no " + own + kName + ", and the system has no " + kName);
+}
+
+}  // namespace
+
+const LibwimFunctions& Libwim() {
+  static std::mutex mutex;
+  static std::unique_ptr<const LibwimFunctions> found;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!found) found = Find();
+  return *found;
+}
+
+}  // namespace stowage::wim

@@ -1,0 +1,91 @@
+/** libwim is loaded when it is needed: what needs it says what to install, everything else works without it. */
+import { execFileSync } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { commandOf } from '../../src/wim/install-libwim.js'
+import { stowage } from '../support/command.js'
+import { shopImage } from '../support/samples.js'
+import { writeLayout } from '../support/images.js'
+
+const ADDON = join(import.meta.dirname, '../../build/Release/stowage.node')
+const WIM = join(import.meta.dirname, '../../fixtures/nanoserver-sample.wim')
+
+/** Runs a command with a libwim of its own. */
+const withLibwim = async (path: string, args: readonly string[]) =>
+  await stowage(args, { env: { STOWAGE_LIBWIM: path } })
+
+t.test('the addon needs no libwim to be loaded', t => {
+  const needed = execFileSync('objdump', ['-p', ADDON], { encoding: 'utf8' })
+  t.match(needed, /NEEDED +libc\.so/)
+  t.notMatch(needed, /NEEDED +libwim/)
+  t.end()
+})
+
+t.test('without libwim, images are packed, verified and loaded with the addon', async t => {
+  const own = t.testdir()
+  const layout = join(own, 'layout')
+  await writeLayout(layout, { 'shop:2.3': await shopImage() })
+  const bundle = join(own, 'bundle')
+  for (const args of [
+    ['pack', `oci:${layout}`, '-o', bundle],
+    ['verify', bundle],
+    ['load', bundle, '--to', `oci:${join(own, 'store')}`],
+  ]) {
+    const { code, stderr } = await withLibwim('/nowhere/libwim.so.15', args)
+    t.equal(code, 0, `${args.join(' ')}: ${stderr}`)
+  }
+})
+
+t.test('what needs libwim says in one line why it cannot be used, and what to do', async t => {
+  const own = t.testdir()
+  const old = join(own, 'libwim.so.15')
+  await writeFile(join(own, 'old.c'), 'unsigned wimlib_get_version(void) { return 1u << 20 | 12u << 10; }\n')
+  execFileSync('cc', ['-shared', '-fPIC', '-o', old, join(own, 'old.c')])
+  const other = join(own, 'other.so')
+  await writeFile(join(own, 'other.c'), 'int other;\n')
+  execFileSync('cc', ['-shared', '-fPIC', '-o', other, join(own, 'other.c')])
+  const lacking = join(own, 'lacking.so')
+  execFileSync('cc', ['-shared', '-fPIC', '-o', lacking, join(own, 'other.c'), '-Wl,--no-as-needed', other])
+  execFileSync('rm', [other])
+  const text = join(own, 'text.so')
+  await writeFile(text, 'no library\n')
+  for (const [path, message, hint] of [
+    [
+      '/nowhere/libwim.so.15',
+      /^stowage: STOWAGE_LIBWIM names \/nowhere\/libwim\.so\.15, which does not exist$/m,
+      /Unset it/,
+    ],
+    [old, /libwim\.so\.15 is libwim 1\.12\.0, which is too old: 1\.13 or newer is needed$/m, /Install libwim/],
+    [text, /^stowage: libwim cannot be loaded: .*text\.so: .*$/m, /made for another system.*Install libwim/],
+    [
+      lacking,
+      /^stowage: libwim cannot be loaded: .*other\.so: cannot open/m,
+      /what it needs is missing.*Install libwim/,
+    ],
+  ] as const) {
+    for (const args of [
+      ['wim', 'info', WIM],
+      ['wim', 'capture', own, join(own, 'new.wim')],
+    ]) {
+      const { code, stderr } = await withLibwim(path, args)
+      t.equal(code, 1, `${path}: ${stderr}`)
+      t.match(stderr, message)
+      t.match(stderr, hint)
+    }
+  }
+})
+
+t.test('the command that installs libwim is that of the distribution', t => {
+  for (const [text, command] of [
+    ['ID=debian\n', 'apt-get install libwim15'],
+    ['NAME="Linux Mint"\nID=linuxmint\nID_LIKE="ubuntu debian"\n', 'apt-get install libwim15'],
+    ['ID="rocky"\nID_LIKE="rhel centos fedora"\n', 'dnf install epel-release, then dnf install wimlib-utils'],
+    ['ID=fedora\n', 'dnf install wimlib-utils'],
+    ['ID="opensuse-leap"\nID_LIKE="suse opensuse"\n', 'zypper install libwim15'],
+    ['ID=plan9\n', undefined],
+    ['', undefined],
+  ] as const)
+    t.equal(commandOf(text), command, text)
+  t.end()
+})
