@@ -67,6 +67,7 @@ const ENGINE = [
   { package: 'exfatprogs', found: () => command('mkfs.exfat') },
   { package: 'exfat-fuse', found: () => command('mount.exfat-fuse') },
   { package: 'dosfstools', found: () => command('mkfs.vfat') },
+  { package: 'fusefat', found: () => command('fusefat') },
   { package: 'mtools', found: () => command('mcopy') },
 ]
 

@@ -1,8 +1,9 @@
 /** The error class of Stowage: a code that is part of the API, a message with the facts, and a hint. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname } from 'node:path'
 import { getSystemErrorMap } from 'node:util'
+import { isUnmounted } from './mounts.js'
 
 /**
  * What went wrong, for programs to test. Codes are part of the API: they are added, never renamed.
@@ -92,20 +93,24 @@ export class StowageError extends Error {
 }
 
 /**
- * The `code` of a Node.js system error (`ENOENT`, `ENOSPC` …), or undefined for anything else. libuv has no name for some
- * that a network share reports, such as ESTALE.
+ * The `code` of a Node.js system error (`ENOENT`, `ENOSPC` …), or undefined for anything else. What is missing because
+ * its medium was unmounted meanwhile is ENODEV; `path` says where it is, if the error does not. libuv has no name for
+ * some that a network share reports, such as ESTALE.
  */
-export function systemCode(error: unknown): string | undefined {
+export function systemCode(error: unknown, path?: string): string | undefined {
   if (error instanceof StowageError || !(error instanceof Error) || !('code' in error)) return undefined
   if (typeof error.code !== 'string') return undefined
+  const where = 'path' in error && typeof error.path === 'string' ? error.path : path
+  if ((error.code === 'ENOENT' || error.code === 'ENOTDIR') && where !== undefined && isUnmounted(where))
+    return 'ENODEV'
   if (!error.code.startsWith('Unknown system error')) return error.code
   const number = 'errno' in error && typeof error.errno === 'number' ? -error.errno : undefined
   return Object.entries(constants.errno).find(([, value]) => value === number)?.[0] ?? error.code
 }
 
 /** What the system says went wrong, in its own words without codes and calls: "permission denied". */
-export function systemReason(error: unknown): string {
-  const code = systemCode(error)
+export function systemReason(error: unknown, path?: string): string {
+  const code = systemCode(error, path)
   const known = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1]
   if (known !== undefined) return known
   if (code === 'ESTALE') return 'stale file handle'
@@ -117,8 +122,8 @@ export function systemReason(error: unknown): string {
  * `throw fileError(error, path)` is correct in any catch.
  */
 export function fileError(error: unknown, path: string): unknown {
-  const reason = `${path}: ${systemReason(error)}`
-  switch (systemCode(error)) {
+  const reason = `${path}: ${systemReason(error, path)}`
+  switch (systemCode(error, path)) {
     case 'ENOENT':
       return new StowageError('FILE_NOT_FOUND', `${path} does not exist`, { cause: error })
     case 'ENOSPC':
@@ -157,13 +162,15 @@ export function fileError(error: unknown, path: string): unknown {
         hint: 'Close other programs, or raise the limits (ulimit -n, memory), and run the command again.',
         cause: error,
       })
-    case 'ENXIO':
     case 'EOTHER':
       return new StowageError('IO_ERROR', reason, { cause: error })
+    case 'ENXIO':
     case 'ENODEV':
     case 'ENOTCONN':
     case 'ESTALE':
-      return new StowageError('MEDIUM_FAILED', `the medium of ${path} is gone: ${systemReason(error)}`, {
+    case 'EHOSTDOWN':
+      if (isSpecial(path)) return new StowageError('INVALID_ARGUMENT', reason, { cause: error })
+      return new StowageError('MEDIUM_FAILED', `the medium of ${path} is gone: ${systemReason(error, path)}`, {
         hint: 'Plug the medium in again, or mount the share again, and run the same command.',
         cause: error,
       })
@@ -180,9 +187,19 @@ export function fileError(error: unknown, path: string): unknown {
   }
 }
 
+/** Whether `path` is what cannot be opened on any medium: a socket, a pipe that nobody reads, a device without a driver. */
+function isSpecial(path: string): boolean {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false })
+    return found !== undefined && !found.isFile() && !found.isDirectory()
+  } catch {
+    return false // as its medium is gone
+  }
+}
+
 /** Like {@link fileError}, for a file to be created: if its directory does not exist, the message says so. */
 export function outputError(error: unknown, path: string): unknown {
-  if (systemCode(error) !== 'ENOENT' || existsSync(dirname(path))) return fileError(error, path)
+  if (systemCode(error, path) !== 'ENOENT' || existsSync(dirname(path))) return fileError(error, path)
   return new StowageError('FILE_NOT_FOUND', `${dirname(path)} does not exist, so ${path} cannot be created in it`, {
     hint: 'Create the directory first, or mount the medium that should be there.',
     cause: error,

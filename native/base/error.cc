@@ -8,7 +8,11 @@ namespace stowage {
 const char* SystemErrorName(int number) {
   switch (number) {
     case EACCES: return "EACCES";
+    case ENODEV: return "ENODEV";
+    case ENOTCONN: return "ENOTCONN";
 #ifndef _WIN32
+    case EHOSTDOWN: return "EHOSTDOWN";
+    case ESTALE: return "ESTALE";
     case EADDRNOTAVAIL: return "EADDRNOTAVAIL";
     case ECONNREFUSED: return "ECONNREFUSED";
     case ECONNRESET: return "ECONNRESET";

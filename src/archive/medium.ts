@@ -2,6 +2,7 @@
 import * as fs from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { existingAbove } from '../blob/workspace.js'
+import { type Mount, mountTable, rememberMounts } from '../mounts.js'
 
 /** The file system that a path is on. Sizes are in bytes. */
 export interface Medium {
@@ -57,14 +58,19 @@ const FUSE_KINDS: readonly (readonly [RegExp, string])[] = [
   [/sshfs/i, 'SSHFS'],
 ]
 
+/** The name of a program, as a file system gives it for its source: `ntfs-3g`. */
+const PROGRAM = /^[\w.-]+$/
+
 /** The medium that `path` is on or will be created on; `path` need not exist. Throws system errors. */
 export async function mediumAt(path: string): Promise<Medium> {
   const directory = await existingAbove(resolve(path))
+  rememberMounts()
   const { bavail, bsize, blocks, ffree, files, type } = await fs.statfs(directory)
   const { dev } = await fs.stat(directory, { bigint: true })
-  const mount = await mountOf(dev)
-  const program = type >>> 0 === FUSE ? { device: mount?.device } : undefined
-  const kind = KINDS.get(type >>> 0) ?? (program && (await kindOfProgram(mount)))
+  const mount = mountTable().findLast(({ device }) => device === numbersOf(dev))
+  const device = mount?.source.startsWith('/dev/') ? mount.source : undefined
+  const program = type >>> 0 === FUSE ? { device } : undefined
+  const kind = KINDS.get(type >>> 0) ?? (program && mount && (await kindOfProgram(mount)))
   const limits = [kind === 'FAT32' ? FAT_FILE_LIMIT : undefined, await ownLimit()].filter(limit => limit !== undefined)
   return {
     path: directory,
@@ -73,26 +79,25 @@ export async function mediumAt(path: string): Promise<Medium> {
     free: blocks > 0 ? bavail * bsize : undefined,
     inodes: files > 0 ? ffree : undefined,
     largestFile: limits.length > 0 ? Math.min(...limits) : undefined,
-    removable: await isRemovable(await diskOf(dev, mount?.device)),
+    removable: await isRemovable(await diskOf(dev, device)),
     ...(program ? { program } : {}),
   }
 }
 
-/** What the table of mounts says of a file system: its type, and the device if there is one. */
-interface Mount {
-  readonly type: string
-  readonly device: string | undefined
-}
-
-/** The kind of a file system in user space: by its name, or by what is on its device, or what udev has found there. */
-async function kindOfProgram(mount: Mount | undefined): Promise<string | undefined> {
+/**
+ * The kind of a file system in user space: by its type or program, by what udev has found on its device, or by what is in
+ * the first sector of that or of an image. Never by a path: that of a share can have any name in it.
+ */
+async function kindOfProgram({ type, source }: Mount): Promise<string | undefined> {
   const kindIn = (text: string): string | undefined => FUSE_KINDS.find(([pattern]) => pattern.test(text))?.[1]
-  const named = kindIn(mount?.type ?? '')
-  if (named !== undefined || mount?.device === undefined) return named
-  const device = await fs.stat(mount.device, { bigint: true }).catch(() => undefined)
-  if (!device) return undefined
-  const known = await fs.readFile(`/run/udev/data/b${numbersOf(device.rdev)}`, 'utf8').catch(() => '')
-  return kindIn(/^E:ID_FS_TYPE=(.*)$/m.exec(known)?.[1] ?? '') ?? kindIn(await labelOf(mount.device))
+  const named = kindIn(type) ?? (PROGRAM.test(source) ? kindIn(source) : undefined)
+  if (named !== undefined || !source.startsWith('/')) return named
+  const device = await fs.stat(source, { bigint: true }).catch(() => undefined)
+  if (!device || !(device.isFile() || device.isBlockDevice())) return undefined
+  const known = device.isFile()
+    ? ''
+    : await fs.readFile(`/run/udev/data/b${numbersOf(device.rdev)}`, 'utf8').catch(() => '')
+  return kindIn(/^E:ID_FS_TYPE=(.*)$/m.exec(known)?.[1] ?? '') ?? kindIn(await labelOf(source))
 }
 
 /** Where FAT, exFAT and NTFS have their names in the first sector. Sources: Microsoft's specifications of FAT and exFAT. */
@@ -108,16 +113,6 @@ async function labelOf(device: string): Promise<string> {
     await file.close()
   }
   return [3, 54, 82].map(at => head.toString('latin1', at, at + 8)).join(' ')
-}
-
-/** Source: proc(5), mountinfo. */
-async function mountOf(dev: bigint): Promise<Mount | undefined> {
-  const table = await fs.readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  const line = table.split('\n').findLast(each => each.split(' ')[2] === numbersOf(dev))
-  const about = line?.split(' - ')[1]
-  if (about === undefined) return undefined
-  const source = about.split(' ')[1]
-  return { type: about, device: source?.startsWith('/dev/') ? source : undefined }
 }
 
 /** The directory of a block device in sysfs; undefined if there is none. */

@@ -117,19 +117,22 @@ function indexEntry(item: unknown, source: CatalogSource, base: string): Catalog
 
 /**
  * The WIM files in a folder and its subfolders. Name, version and architecture come from the XML, or the name from the
- * file.
+ * file. One that cannot be read is only a warning, unless it is the medium's fault and there is no other.
  */
 async function readFolder(source: CatalogSource, options: ReadCatalogOptions): Promise<readonly CatalogEntry[]> {
   const entries: CatalogEntry[] = []
+  let failure: StowageError | undefined
   for (const path of await wimsBelow(resolve(source.location), DEPTH)) {
     options.signal?.throwIfAborted()
     try {
       entries.push(await wimEntry(path, source))
     } catch (error) {
       if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
+      if (error.code === 'MEDIUM_FAILED') failure ??= error
       options.onWarning?.(`${path}: ${error.message}`)
     }
   }
+  if (failure && entries.length === 0) throw failure
   return entries
 }
 

@@ -1,6 +1,7 @@
 /** What an interrupted run leaves, in the hint of its error: where it is, when the same command goes on, how to remove it. */
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { PARTIAL } from './durable.js'
 import type { ErrorCode, StowageError } from '../errors.js'
 import { formatSize } from '../size-text.js'
 
@@ -19,6 +20,15 @@ export function resumable(error: StowageError, stays: string, instead?: string):
   const once = ONCE[error.code] ?? 'Run the same command again to resume.'
   const sentences = [error.hint, stays, once, error.code === 'NO_SPACE' ? instead : undefined]
   return error.withHint(sentences.filter(sentence => sentence !== undefined).join(' '))
+}
+
+/** The same for what stays of the volumes of the tar `output`; `error` itself if there is none yet. */
+export async function resumableVolumes(error: StowageError, output: string): Promise<StowageError> {
+  const there = await Promise.all(
+    ['.001', `.001${PARTIAL}`].map(async end => await stat(`${output}${end}`).catch(() => undefined)),
+  )
+  if (!there.some(found => found !== undefined)) return error
+  return resumable(error, `What is written of ${output}.001 and the volumes after it stays.`)
 }
 
 /** The same for what stays in the file `partial`; `error` itself if it is not there. */

@@ -147,7 +147,10 @@ class GraphCheck {
     } catch (error) {
       if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
       const code =
-        error.code === 'BLOB_MISSING' || error.code === 'SIZE_MISMATCH' || error.code === 'DIGEST_MISMATCH'
+        error.code === 'BLOB_MISSING' ||
+        error.code === 'SIZE_MISMATCH' ||
+        error.code === 'DIGEST_MISMATCH' ||
+        error.code === 'MEDIUM_FAILED'
           ? error.code
           : 'INVALID_MANIFEST'
       this.#find(code, blobPath(root.digest), `the image cannot be read: ${error.message}`)

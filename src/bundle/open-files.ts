@@ -49,7 +49,8 @@ async function volumesOf(
   if (!set) return undefined
   if (set.faults.length === 0) return { type: 'volumes', file: new VolumeFile(set) }
   if (!askForVolume || set.count === undefined) throw incompleteSet(set)
-  for (const { code, path: file, message } of set.faults) if (code === 'VOLUME_WRONG') onNotice?.(`${file}: ${message}`)
+  for (const { code, path: file, message } of set.faults)
+    if (code !== 'VOLUME_MISSING') onNotice?.(`${file}: ${message}`)
   return { type: 'stream', size: set.total, bytes: readVolumes(set, askForVolume, signal) }
 }
 

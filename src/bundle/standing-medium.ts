@@ -134,7 +134,7 @@ class StandingMedium implements BundleMedium {
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
     if (this.#waiting.size === 0 && this.#isSame(documents)) {
       await this.#readBack?.check(writtenFiles(await this.#documents(), path => this.#path(path)))
-      await this.discard()
+      await this.#clear()
       return false
     }
     this.#refuseUnlessUpdate('holds different content')
@@ -159,8 +159,12 @@ class StandingMedium implements BundleMedium {
     return this.#update ? this.#blobs : await this.#workspace.blobs()
   }
 
-  /** Removes what this run added: the bundle is then unchanged. */
+  /** Removes what this run added: the bundle is then unchanged. What cannot be removed is left to the next update. */
   async discard(): Promise<void> {
+    await this.#clear().catch(() => undefined) // why this run failed is what its caller reports
+  }
+
+  async #clear(): Promise<void> {
     await this.#workspace[Symbol.asyncDispose]()
     if (this.#update && !this.#replacing) await this.#removeBut(new Set(this.#listed.keys()))
   }
@@ -216,11 +220,11 @@ class StandingMedium implements BundleMedium {
   }
 
   async #refuseIfChanged(): Promise<void> {
-    const now = await readFile(this.#path(BUNDLE_FILE)).catch(() => undefined)
-    const marked = await stat(this.#path(INCOMPLETE_FILE)).then(
-      () => true,
-      () => false,
-    )
+    const ifThere = (error: unknown): undefined => {
+      if (systemCode(error) !== 'ENOENT') throw fileError(error, this.where)
+    }
+    const now = await readFile(this.#path(BUNDLE_FILE)).catch(ifThere)
+    const marked = await stat(this.#path(INCOMPLETE_FILE)).catch(ifThere)
     if (now?.equals(this.#bundle) && !marked) return
     throw new StowageError('OUTPUT_EXISTS', `${this.where} was changed by another command while it was being read`, {
       hint: 'Another command is writing this bundle: wait for it to finish, then run this one again.',

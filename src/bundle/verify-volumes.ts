@@ -40,7 +40,7 @@ export async function verifyVolumes(
 ): Promise<VolumesReport> {
   const volumes = [...set.volumes.values()].sort((a, b) => a.number - b.number)
   const total = volumes.reduce((sum, { size }) => sum + size, 0)
-  const findings: Finding[] = set.faults.filter(({ code }) => code === 'VOLUME_WRONG').map(findingOf)
+  const findings: Finding[] = set.faults.filter(({ code }) => code !== 'VOLUME_MISSING').map(findingOf)
   const whole: number[] = []
   const underWay = new Map<Volume, number>()
   await using pool = new HashPool()

@@ -314,6 +314,10 @@ class Check {
   }
 
   #checkExtra(expected: ReadonlyMap<string, Expectation>, blobs: ReadonlySet<string> | undefined): void {
+    // What a list would say that the medium does not give is not known
+    const unread = this.#findings.some(
+      ({ code, path }) => code === 'MEDIUM_FAILED' && [BUNDLE_FILE, CHECKSUMS_FILE].includes(path),
+    )
     for (const { path, size, type } of this.#files.files.values()) {
       if (type === 'file' && [INCOMPLETE_FILE, CHECKSUMS_FILE, BUNDLE_FILE].includes(path)) continue
       if (type === 'file' && isBeside(path)) {
@@ -322,9 +326,10 @@ class Check {
         continue
       }
       if (!expected.has(path)) {
-        if (type === 'file')
+        if (type === 'file') {
+          if (unread) continue
           this.#find('FILE_EXTRA', path, `neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE} lists the file`)
-        else this.#find('NOT_A_FILE', path, 'a link, a device or a name that is not UTF-8: a bundle never holds one')
+        } else this.#find('NOT_A_FILE', path, 'a link, a device or a name that is not UTF-8: a bundle never holds one')
       } else if (blobs && path.startsWith('blobs/') && !blobs.has(path)) {
         this.#find('FILE_EXTRA', path, 'the blob belongs to no image')
       }

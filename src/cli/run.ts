@@ -36,6 +36,13 @@ async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
+/** What went wrong first: if what is on a medium that fails cannot be closed either, JavaScript puts that above it. */
+function firstOf(error: unknown): unknown {
+  return error instanceof Error && error.name === 'SuppressedError' && 'suppressed' in error
+    ? firstOf(error.suppressed)
+    : error
+}
+
 function fail(error: unknown, json: boolean): void {
   if (json && error instanceof StowageError && !resultBegun()) {
     const stream = stdoutClaimed() ? process.stderr : process.stdout
@@ -65,7 +72,7 @@ try {
   await main(argv)
 } catch (error) {
   fail(
-    error,
+    firstOf(error),
     argv.some(word => word === '--json' || word === '--json=true'),
   )
 }

@@ -60,8 +60,9 @@ export const verify = command({
       return
     }
     if (!repair) await hint(path, note)
-    const onlyMedium = result.findings.every(({ code }) => code === 'MEDIUM_FAILED')
-    process.exitCode = onlyMedium ? EXIT_MEDIUM : EXIT_INTEGRITY
+    const { isUnread, UNREAD_HINT } = await import('../verbs/protect.js')
+    process.exitCode = isUnread(result) ? EXIT_MEDIUM : EXIT_INTEGRITY
+    if (isUnread(result)) note(`hint: ${UNREAD_HINT}`)
   },
 })
 

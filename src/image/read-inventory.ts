@@ -1,7 +1,7 @@
 /** Lists images of a blob store for an inventory, from their manifests. */
 import { type BlobStore, type FetchOptions } from '../blob/blob-store.js'
 import { readImage } from '../blob/closure.js'
-import { StowageError } from '../errors.js'
+import { isInterruption, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isIndex } from '../oci/media-type.js'
 import { formatReference } from '../oci/reference.js'
@@ -39,7 +39,7 @@ export async function readInventory(
         ...(absent.length > 0 ? { absent: absent.map(({ digest }) => digest) } : {}),
       })
     } catch (error) {
-      if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
+      if (isInterruption(error) || !(error instanceof StowageError)) throw error
       onBroken?.(image, error.message)
     }
   }

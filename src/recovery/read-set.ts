@@ -75,7 +75,7 @@ function isVolumeName(name: string, stem: string): boolean {
 /**
  * Reads the set in the PAR2 files `paths`. Undefined if no set can be recognised in them. Hashes the recovery blocks,
  * but none of the files that the set is about. Throws BUNDLE_INVALID for a set that no repair should trust, UNSUPPORTED
- * without the addon, ABORTED, {@link fileError}s.
+ * without the addon, ABORTED, {@link fileError}s; a file with a defect is an error only if the others are not enough.
  */
 export async function readRecoverySet(
   paths: readonly string[],
@@ -96,6 +96,8 @@ class Collected {
   readonly #recovery: (FoundPacket & { readonly path: string })[] = []
   #packets = 0
   #size = 0
+  /** Of the first file that could not be read to its end. */
+  #failure: { readonly error: unknown } | undefined
 
   async read(path: string, signal: AbortSignal | undefined): Promise<void> {
     try {
@@ -108,8 +110,9 @@ class Collected {
         await file.close()
       }
     } catch (error) {
-      if (systemCode(error) === 'EIO') return // what else there is must do
-      throw fileError(error, path)
+      const told = fileError(error, path)
+      if (systemCode(error) !== 'EIO') throw told
+      this.#failure ??= { error: told } // what else there is must do
     }
   }
 
@@ -133,11 +136,17 @@ class Collected {
       const main = packets.get('main')?.body
       return main !== undefined && setIdOf(main).toString('hex') === id
     })
-    if (!chosen) return undefined
+    if (!chosen) {
+      this.#expectReadable()
+      return undefined
+    }
     const [id, packets] = chosen
     const { blockSize, files: ids } = parseMain(packets.get('main')?.body ?? Buffer.alloc(0))
     const files = coveredFiles(ids, packets, blockSize)
-    if (!files) return undefined
+    if (!files) {
+      this.#expectReadable()
+      return undefined
+    }
     const candidates = this.#recovery.filter(
       ({ setId, length }) => setId.toString('hex') === id && length === RECOVERY_HEAD + blockSize,
     )
@@ -153,6 +162,11 @@ class Collected {
       paths,
       size: this.#size,
     }
+  }
+
+  /** Throws if a file could not be read, which may be why no set can be recognised. */
+  #expectReadable(): void {
+    if (this.#failure) throw this.#failure.error
   }
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { WantedBlob } from '../blob/fill.js'
 import type { QueueOptions } from '../blob/queue.js'
-import { resumable, resumableFile } from '../blob/resumable.js'
+import { resumable, resumableFile, resumableVolumes } from '../blob/resumable.js'
 import { CHECKSUMS_FILE } from '../bundle/checksums.js'
 import { INCOMPLETE_FILE } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
@@ -64,7 +64,7 @@ export async function giveUp(writer: BundleWriter, output: string, error: unknow
 
 /** Adds what stays of `output`, which the writer has left; `volumes`: it is a tar in volumes. */
 async function withResumeHint(error: StowageError, output: string, volumes: boolean): Promise<StowageError> {
-  if (volumes) return resumable(error, `What is written of ${output}.001 and the volumes after it stays.`)
+  if (volumes) return await resumableVolumes(error, output)
   if (isTarPath(output)) return await withTarHint(error, output)
   if (!(await stat(join(output, INCOMPLETE_FILE)).catch(() => undefined))) return error
   const stays = `The blobs copied so far stay in ${output}, marked ${INCOMPLETE_FILE}.`

@@ -5,7 +5,7 @@ import { checkSpace } from '../archive/space.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { clearLeft } from '../blob/workspace.js'
 import { CHECKSUMS_FILE, parseChecksums } from '../bundle/checksums.js'
-import { verifyBundle } from '../bundle/verify.js'
+import { verifyBundle, type VerifyReport } from '../bundle/verify.js'
 import { fileError, StowageError } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 import {
@@ -22,6 +22,15 @@ import { readRecoverySet, recoveryFiles, type RecoverySet } from '../recovery/re
 import { examineFiles } from '../recovery/repair-set.js'
 import { parseDescriptionName, parseVolumeName, sumsName } from '../volumes/description.js'
 import { findVolumes, type VolumeSet } from '../volumes/find.js'
+
+/** What to do about a bundle of which {@link isUnread} is true. */
+export const UNREAD_HINT =
+  'If the medium is gone, plug it in again, or mount the share again, and run the same command; if it has a defect, copy what can still be read from it, and use another.'
+
+/** Whether all that was found is that the medium could not be read. */
+export function isUnread({ findings }: Pick<VerifyReport, 'findings'>): boolean {
+  return findings.length > 0 && findings.every(({ code }) => code === 'MEDIUM_FAILED')
+}
 
 export interface ProtectOptions extends WaitOptions {
   /** Recovery blocks for every hundred blocks of the bundle: above 0 and at most 100, by default 5. */
@@ -57,7 +66,7 @@ const USUAL_PERCENT = 5
  * Adds recovery data to the bundle `path`, a directory, a file or volumes: `recovery.par2` in the directory, or `PATH.par2`
  * beside the file or the volumes, and `….vol000+NN.par2` with the recovery blocks. The bundle is verified first: a damaged one is not
  * protected. Recovery data that no longer fits is replaced; the old stays until the new is complete. Throws
- * BUNDLE_INVALID, INVALID_ARGUMENT, NO_SPACE before anything is written, UNSUPPORTED without the addon, ABORTED. Format:
+ * BUNDLE_INVALID, MEDIUM_FAILED, INVALID_ARGUMENT, NO_SPACE before anything is written, UNSUPPORTED without the addon, ABORTED. Format:
  * PAR 2.0, for par2cmdline and others.
  */
 export async function protectBundle(path: string, options: ProtectOptions = {}): Promise<ProtectResult> {
@@ -66,6 +75,10 @@ export async function protectBundle(path: string, options: ProtectOptions = {}):
   const place = await recoveryPlace(path)
   const report = await verifyBundle(path, { signal, onProgress })
   const [first] = report.findings
+  if (first && isUnread(report)) {
+    const message = `${path} could not be read, so it was not protected: ${first.path}: ${first.message}`
+    throw new StowageError('MEDIUM_FAILED', message, { hint: UNREAD_HINT })
+  }
   if (first) {
     const message = `${path} is damaged, so it was not protected: ${first.path}: ${first.message}`
     throw new StowageError('BUNDLE_INVALID', message, {

@@ -7,9 +7,10 @@ import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { PieceWriter } from '../blob/durable.js'
 import { PartialFile } from '../blob/partial-file.js'
+import { resumableVolumes } from '../blob/resumable.js'
 import { openTarContent } from '../bundle/tar-segments.js'
 import { expectVolumes } from '../bundle/files.js'
-import { abortError, fileError, StowageError } from '../errors.js'
+import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 import { findVolumes } from '../volumes/find.js'
 import { type AskForVolume, readVolumes } from '../volumes/volume-stream.js'
@@ -33,7 +34,8 @@ export async function splitBundle(path: string, output: string, options: SplitBu
     await using content = await openTarContent(path, { signal })
     return await writeVolumes(output, volumeSize, content.bundle, content.segments, options)
   } catch (error) {
-    throw abortError(error, signal)
+    const told = abortError(error, signal)
+    throw isInterruption(told) ? await resumableVolumes(told, output) : told
   }
 }
 

@@ -28,7 +28,7 @@ export interface Volume {
 
 /** Why a volume is not there: the file that has its name is another, or there is none. */
 export interface VolumeFault {
-  readonly code: 'VOLUME_MISSING' | 'VOLUME_WRONG'
+  readonly code: 'VOLUME_MISSING' | 'VOLUME_WRONG' | 'MEDIUM_FAILED'
   readonly path: string
   /** Of the volume; undefined for a description that cannot be read. */
   readonly number?: number
@@ -163,7 +163,8 @@ async function gather(tar: string, directories: readonly string[], named: Place 
       } catch (error) {
         const failure = fileError(error, path)
         if (!(failure instanceof StowageError)) throw failure
-        faults.push({ code: 'VOLUME_WRONG', path, message: failure.message })
+        const code = failure.code === 'MEDIUM_FAILED' ? failure.code : 'VOLUME_WRONG'
+        faults.push({ code, path, message: failure.message })
       }
     }
     for (const name of [...names].sort()) {

@@ -27,7 +27,10 @@ export type AskForMedium = (request: MediumRequest) => Promise<string | undefine
 /** Whether the error is one of a medium that was unplugged. */
 export function isGone(error: unknown): boolean {
   const code = systemCode(error)
-  return code !== undefined && ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'EIO', 'ESTALE', 'ENOTCONN'].includes(code)
+  return (
+    code !== undefined &&
+    ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'EIO', 'ESTALE', 'ENOTCONN', 'EHOSTDOWN'].includes(code)
+  )
 }
 
 /** The medium cannot be used any more; `reported` is the error to throw if it is not asked for. */

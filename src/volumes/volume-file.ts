@@ -26,7 +26,13 @@ interface OpenExtent {
 export function incompleteSet(set: VolumeSet): StowageError {
   const { tar, faults, count } = set
   const wrong = faults.find(({ code }) => code === 'VOLUME_WRONG')
+  const unread = faults.find(({ code }) => code === 'MEDIUM_FAILED')
   const missing = missingOf(set)
+  if (unread) {
+    return new StowageError('MEDIUM_FAILED', unread.message, {
+      hint: 'Plug the medium in again, or mount the share again, and run the same command; if it has a defect, use a copy on another.',
+    })
+  }
   if (wrong) {
     return new StowageError('VOLUME_WRONG', `${wrong.path}: ${wrong.message}`, {
       hint: `Copy it again from where ${tar} was cut; "stowage verify" names every volume that is wrong.`,

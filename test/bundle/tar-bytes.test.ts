@@ -118,7 +118,7 @@ t.test(
   },
 )
 
-t.test('verify takes no directories, more zeros and other PAX records, as the table says', async t => {
+t.test('verify takes no directories and more zeros, but no other members, as the table says', async t => {
   const [blobs, readme] = ['header blobs', 'header README.txt'].map(name => all.find(({ what }) => what === name)!)
   t.notOk(await isFound(Buffer.concat([pristine.subarray(0, blobs!.start), pristine.subarray(readme!.start)])))
   t.notOk(await isFound(Buffer.concat([pristine, Buffer.alloc(10_240)])))
@@ -130,6 +130,44 @@ t.test('verify takes no directories, more zeros and other PAX records, as the ta
   t.ok(await isFound(Buffer.concat([pristine.subarray(0, readme!.start), smuggled, pristine.subarray(readme!.start)])))
   const link = encodeEntry({ name: 'x', flag: '2', mode: 0o777, size: 0, mtime: 0, linkname: '/etc/passwd' })
   t.ok(await isFound(Buffer.concat([pristine.subarray(0, readme!.start), link, pristine.subarray(readme!.start)])))
+})
+
+/** A PAX header of one record. Source: POSIX.1-2017, pax, "pax Extended Header". */
+function paxHeader(keyword: string, value: string, flag: 'x' | 'g' = 'x'): Buffer {
+  const rest = ` ${keyword}=${value}\n`
+  const length = (digits: number): number => (String(digits + rest.length).length > digits ? digits + 1 : digits)
+  const record = `${length(length(1)) + rest.length}${rest}`
+  const header = Buffer.from(encodeEntry({ name: 'pax', flag: '0', mode: 0o644, size: record.length, mtime: 0 }))
+  header.write(flag, 156, 'latin1')
+  header.write(`${checksum(header).toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+  return Buffer.concat([header, Buffer.from(record), Buffer.alloc(BLOCK - record.length)])
+}
+
+t.test('verify notices PAX records that change a member, and takes all others, as the table says', async t => {
+  const { start } = all.find(({ what }) => what === 'header README.txt')!
+  const withRecord = (...record: Parameters<typeof paxHeader>): Buffer =>
+    Buffer.concat([pristine.subarray(0, start), paxHeader(...record), pristine.subarray(start)])
+  for (const [keyword, value] of [
+    ['path', 'readme.txt'],
+    ['size', '3'],
+    ['GNU.sparse.realsize', '3'],
+    ['GNU.sparse.name', 'readme.txt'],
+  ] as const)
+    t.ok(await isFound(withRecord(keyword, value)), keyword)
+  for (const keyword of [
+    'mtime',
+    'atime',
+    'uid',
+    'gid',
+    'uname',
+    'gname',
+    'comment',
+    'SCHILY.xattr.user.x',
+    'VENDOR.x',
+  ])
+    t.notOk(await isFound(withRecord(keyword, '1')), keyword)
+  t.notOk(await isFound(withRecord('comment', 'for all members', 'g')), 'a global header')
+  t.notOk(await isFound(withRecord('path', 'README.txt')), 'a name that is that of the member')
 })
 
 t.test('a tar that GNU tar makes of the same members is valid, in every format that it writes', async t => {

@@ -10,6 +10,7 @@ export interface Room {
 /** A module may import from its own room and from rooms listed before it. */
 export const ROOMS: readonly (readonly Room[])[] = [
   [
+    { path: 'mounts.ts', purpose: 'Which file systems were mounted and no longer are.' },
     { path: 'errors.ts', purpose: 'The error class and its codes.' },
     { path: 'progress.ts', purpose: 'The union of progress events, and the reporting of waits.' },
     { path: 'native.ts', purpose: 'Finds and loads the addon; no other module knows its file.' },
