@@ -57,7 +57,7 @@ export interface SavedImage {
 }
 
 /** A WIM, on the web or in a folder. */
-export type WimEntry = CatalogEntry & { readonly content: Exclude<CatalogContent, { readonly type: 'image' }> }
+export type CatalogWim = CatalogEntry & { readonly content: Exclude<CatalogContent, { readonly type: 'image' }> }
 
 const PIECE = 1024 * 1024
 /** The most bytes of a checksum beside a WIM. */
@@ -151,7 +151,7 @@ export async function saveImage(
 
 /** Fetches the WIM. The caller holds the lock, so that only one process writes the partial file. */
 async function fetchWim(
-  entry: WimEntry,
+  entry: CatalogWim,
   path: string,
   options: SaveOptions,
 ): Promise<Pick<SavedImage, 'size' | 'sha256' | 'result' | 'resumed' | 'verified'>> {
@@ -192,7 +192,7 @@ export interface FetchedWim {
  * also in `use`, leaves what is there of it, provided that the source states the sha256. The caller holds the lock of `path`.
  */
 export async function withFetched<T>(
-  entry: WimEntry,
+  entry: CatalogWim,
   path: string,
   options: SaveOptions,
   use: (wim: FetchedWim) => Promise<T>,
@@ -213,7 +213,7 @@ export async function withFetched<T>(
   }
 }
 
-async function fetchPartial(entry: WimEntry, path: string, options: SaveOptions): Promise<FetchedWim> {
+async function fetchPartial(entry: CatalogWim, path: string, options: SaveOptions): Promise<FetchedWim> {
   const { content, source } = entry
   const partial = `${path}${PARTIAL}`
   try {
@@ -234,7 +234,7 @@ async function fetchPartial(entry: WimEntry, path: string, options: SaveOptions)
 }
 
 interface FillOptions extends SaveOptions {
-  readonly entry: WimEntry
+  readonly entry: CatalogWim
   readonly size: number | undefined
   readonly web: Web
   readonly path: string
@@ -304,7 +304,7 @@ async function fill(
 }
 
 async function bytesOf(
-  { content }: WimEntry,
+  { content }: CatalogWim,
   web: Web,
   at: number,
   signal: AbortSignal | undefined,
@@ -378,7 +378,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-function unreachable({ name, version, content }: WimEntry, at: number, cause: unknown): StowageError {
+function unreachable({ name, version, content }: CatalogWim, at: number, cause: unknown): StowageError {
   const why = cause instanceof Error ? `: ${failureReason(cause)}` : ''
   const image = `${name} ${formatVersion(version)}`
   if (at === 0) return new StowageError('REGISTRY_UNREACHABLE', `${image} cannot be downloaded${why}`, { cause })

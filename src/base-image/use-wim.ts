@@ -5,7 +5,7 @@ import { makeDirectory, PARTIAL } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
 import { directoryFor, Workspace } from '../blob/workspace.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { type FetchedWim, saveImage, type SaveOptions, type WimEntry, wimName, withFetched } from './save.js'
+import { type FetchedWim, saveImage, type SaveOptions, type CatalogWim, wimName, withFetched } from './save.js'
 
 /**
  * Calls `use` with the WIM, which is temporary, whole and checked. It is in {@link directoryFor} `beside`: if its source
@@ -13,7 +13,7 @@ import { type FetchedWim, saveImage, type SaveOptions, type WimEntry, wimName, w
  * the same WIM, in a {@link Workspace}. Throws what {@link saveImage} and `use` throw.
  */
 export async function withWim<T>(
-  entry: WimEntry,
+  entry: CatalogWim,
   beside: string | undefined,
   { signal, onProgress, ...settings }: SaveOptions,
   use: (wim: FetchedWim) => Promise<T>,
