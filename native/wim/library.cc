@@ -56,8 +56,12 @@ void SilenceXmlParser() {}
 
 // System errors that a user can act on. libwim reports them only as the text of strerror().
 const char* CauseIn(const std::string& details) {
-  for (const int number : {ENOSPC, EDQUOT, EFBIG, ENOENT, EACCES, EPERM, EROFS, EIO, EMFILE, ENFILE, ENOMEM, EISDIR,
-                           ENOTDIR, ELOOP, ENAMETOOLONG}) {
+  constexpr int kNumbers[] = {
+#ifndef _WIN32
+      EDQUOT,
+#endif
+      ENOSPC, EFBIG, ENOENT, EACCES, EPERM, EROFS, EIO, EMFILE, ENFILE, ENOMEM, EISDIR, ENOTDIR, ELOOP, ENAMETOOLONG};
+  for (const int number : kNumbers) {
     if (details.find(std::generic_category().message(number)) != std::string::npos) return SystemErrorName(number);
   }
   return "";
