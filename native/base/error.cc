@@ -16,12 +16,12 @@ const char* SystemErrorName(int number) {
     case EADDRNOTAVAIL: return "EADDRNOTAVAIL";
     case ECONNREFUSED: return "ECONNREFUSED";
     case ECONNRESET: return "ECONNRESET";
+    case EDQUOT: return "EDQUOT";
     case EHOSTUNREACH: return "EHOSTUNREACH";
     case ENETUNREACH: return "ENETUNREACH";
     case EPIPE: return "EPIPE";
     case ETIMEDOUT: return "ETIMEDOUT";
 #endif
-    case EDQUOT: return "EDQUOT";
     case EEXIST: return "EEXIST";
     case EFBIG: return "EFBIG";
     case EIO: return "EIO";

@@ -56,8 +56,10 @@ HANDLE OpenHandle(const std::string& path, DWORD access, DWORD flags) {
 UncachedFile::UncachedFile(const std::string& path) : path_(path) {
   const HANDLE writable = OpenHandle(path, GENERIC_READ | GENERIC_WRITE, 0);
   if (writable != INVALID_HANDLE_VALUE) {
-    FlushFileBuffers(writable);
+    const bool flushed = FlushFileBuffers(writable) != 0;
+    const Error failure = LastError("flush " + path);
     CloseHandle(writable);
+    if (!flushed) throw failure;
   }
   HANDLE handle = OpenHandle(path, GENERIC_READ, FILE_FLAG_NO_BUFFERING);
   direct_ = handle != INVALID_HANDLE_VALUE;

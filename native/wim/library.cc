@@ -56,11 +56,13 @@ void SilenceXmlParser() {}
 
 // System errors that a user can act on. libwim reports them only as the text of strerror().
 const char* CauseIn(const std::string& details) {
-  for (const int number : {ENOSPC, EDQUOT,    EFBIG,  ENOENT, EACCES,  EPERM, EROFS,       EIO, ENXIO, ENODEV, ENOTCONN,
+  constexpr int kNumbers[] = {
 #ifndef _WIN32
-                           ESTALE, EHOSTDOWN,
+      EDQUOT,   ESTALE, EHOSTDOWN,
 #endif
-                           EMFILE, ENFILE,    ENOMEM, EISDIR, ENOTDIR, ELOOP, ENAMETOOLONG}) {
+      ENOSPC,   EFBIG,  ENOENT,    EACCES, EPERM,  EROFS,   EIO,   ENXIO,       ENODEV,
+      ENOTCONN, EMFILE, ENFILE,    ENOMEM, EISDIR, ENOTDIR, ELOOP, ENAMETOOLONG};
+  for (const int number : kNumbers) {
     if (details.find(std::generic_category().message(number)) != std::string::npos) return SystemErrorName(number);
   }
   return "";

@@ -23,7 +23,6 @@ import {
 } from './install-options.js'
 import { formatVersion } from './version.js'
 import { roomAt } from '../archive/space.js'
-import { Workspace } from '../blob/workspace.js'
 import { accessOf } from '../transfer/options.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { StowageError } from '../errors.js'
@@ -34,6 +33,7 @@ import { shownAddress } from '../http/web.js'
 import { inspect } from '../verbs/inspect.js'
 import { InstallTarget } from './install-target.js'
 import { saveImage } from './save.js'
+import { withWim } from './use-wim.js'
 
 export async function installWim(
   file: string,
@@ -105,18 +105,15 @@ export async function installEntry(
   if (options.whatIf) return { ...UNKNOWN, ...aboutEntry(entry), result: 'what-if' }
   const installed = await findByEntry(entry, target, options)
   if (installed) return installed
-  await using workspace = new Workspace(target.disk)
-  const saved = await saveImage(entry, options.path ?? (await workspace.path()), {
-    ...options,
-    force: options.path === undefined || options.force,
-    verify: options.path === undefined ? false : undefined,
-  })
   const reported = new Set<string>()
   const onNote = (sentence: string): void => {
     if (!reported.has(sentence)) options.onNote?.(sentence)
     reported.add(sentence)
   }
-  return await installWim(saved.path, target, { ...options, onNote, force: options.force }, entry)
+  const install = async ({ path }: { readonly path: string }): Promise<InstalledImage> =>
+    await installWim(path, target, { ...options, onNote }, entry)
+  if (options.path !== undefined) return await install(await saveImage(entry, options.path, options))
+  return await withWim({ ...entry, content }, target.disk, options, install)
 }
 
 /**

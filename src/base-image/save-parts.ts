@@ -10,10 +10,12 @@ import { readIfThere } from '../blob/read-if-there.js'
 import { Workspace } from '../blob/workspace.js'
 import { abortError, fileError, StowageError } from '../errors.js'
 import { digestFromHex, hexOf } from '../oci/digest.js'
+import type { WaitOptions } from '../progress.js'
 import { volumesOf } from '../volumes/description.js'
 import { openWim } from '../wim/wim-file.js'
 import type { CatalogEntry } from './catalog.js'
 import { type SavedImage, saveImage, type SaveOptions, wimName } from './save.js'
+import { withWim } from './use-wim.js'
 import { formatVersion } from './version.js'
 
 /** One part of a split WIM. */
@@ -49,33 +51,31 @@ export async function saveImageParts(
       const there = await savedParts(first)
       if (there) return { ...about, ...there, result: 'exists', resumed: 0 }
     }
-    await using workspace = new Workspace()
-    const whole = await wholeWim(entry, workspace, options)
-    if (whole.size <= partSize)
-      return await saveImage({ ...entry, content: { type: 'file', ...whole } }, directory, options)
-    return await withLock(
-      `${first}.lock`,
-      async () => ({ ...about, ...(await split(whole.path, first, partSize, options)), resumed: 0 }),
-      options,
-    )
+    const take = async (whole: SavedPart): Promise<SavedImage> => {
+      if (whole.size <= partSize)
+        return await saveImage({ ...entry, content: { type: 'file', ...whole } }, directory, options)
+      return await withLock(
+        `${first}.lock`,
+        async () => ({ ...about, ...(await split(whole.path, first, partSize, options)), resumed: 0 }),
+        options,
+      )
+    }
+    if (content.type === 'file') return await take(await checkedWim(content, options))
+    return await withWim({ ...entry, content }, undefined, options, async ({ resumed, ...whole }) => ({
+      ...(await take(whole)),
+      resumed,
+    }))
   } catch (error) {
     throw abortError(fileError(error, first), options.signal)
   }
 }
 
-/** The WIM as one file that is what its source says: the source itself, or a download. */
-async function wholeWim(
-  entry: CatalogEntry,
-  workspace: Workspace,
-  { signal, onProgress, ...options }: SaveOptions,
+/** The WIM of a folder, if it is what its source says. Throws DIGEST_MISMATCH. */
+async function checkedWim(
+  { path, sha256: expected }: { readonly path: string; readonly sha256: string | undefined },
+  waiting: WaitOptions,
 ): Promise<SavedPart> {
-  const { content } = entry
-  if (content.type !== 'file') {
-    const saved = await saveImage(entry, await workspace.path(), { ...options, verify: false, signal, onProgress })
-    return { path: saved.path, size: saved.size ?? 0, sha256: saved.sha256 ?? '' }
-  }
-  const { path, sha256: expected } = content
-  const { size, digest } = await hashFile(path, { signal, onProgress })
+  const { size, digest } = await hashFile(path, waiting)
   const sha256 = hexOf(digest)
   if (expected === undefined || expected === sha256) return { path, size, sha256 }
   throw new StowageError('DIGEST_MISMATCH', `${path}: its source says sha256 ${expected}, but it is ${sha256}`, {

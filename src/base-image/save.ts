@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { isReadBack, openReadBack, type ReadBack, type Verified } from '../archive/read-back.js'
+import { isReadBack, openReadBack, type Verified } from '../archive/read-back.js'
 import { checkSpace, type Room, roomAt } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
@@ -57,7 +57,7 @@ export interface SavedImage {
 }
 
 /** A WIM, on the web or in a folder. */
-type WimEntry = CatalogEntry & { readonly content: Exclude<CatalogContent, { readonly type: 'image' }> }
+export type CatalogWim = CatalogEntry & { readonly content: Exclude<CatalogContent, { readonly type: 'image' }> }
 
 const PIECE = 1024 * 1024
 /** The most bytes of a checksum beside a WIM. */
@@ -151,50 +151,90 @@ export async function saveImage(
 
 /** Fetches the WIM. The caller holds the lock, so that only one process writes the partial file. */
 async function fetchWim(
-  entry: WimEntry,
+  entry: CatalogWim,
   path: string,
   options: SaveOptions,
 ): Promise<Pick<SavedImage, 'size' | 'sha256' | 'result' | 'resumed' | 'verified'>> {
-  const [{ content }, directory] = [entry, dirname(path)]
   if ((await sizeOf(path)) !== undefined) await refuseReadOnly(path)
-  await using web = new Web(options)
-  const size = content.size ?? (content.type === 'web' ? (await web.find(content.url, options)).size : undefined)
-  // Resume only if the checksum is known: the file on the server may have changed in the meantime
-  const partial = `${path}${PARTIAL}`
-  const held = content.sha256 === undefined ? 0 : ((await sizeOf(partial)) ?? 0)
-  if (size !== undefined) await checkSpace(directory, { sizes: [size, SUM_SIZE], held })
-  options.onProgress?.({ type: 'stage', stage: 'copy', subject: path })
-  let readBack: ReadBack | undefined
-  try {
-    const saved = await fill(partial, held, { entry, size, web, ...options, path })
-    await checkWim(partial, path)
-    readBack = await openReadBack(path, options.verify, options)
-    const regions = [{ offset: 0, size: saved.size, digest: digestFromHex(saved.sha256) }]
-    await readBack?.check([{ path: partial, name: path, regions }])
+  return await withFetched(entry, path, options, async ({ path: partial, size, sha256, resumed }) => {
+    const readBack = await openReadBack(path, options.verify, options)
+    try {
+      await readBack?.check([
+        { path: partial, name: path, regions: [{ offset: 0, size, digest: digestFromHex(sha256) }] },
+      ])
+    } catch (error) {
+      if (readBack?.lost) await rm(partial, { force: true })
+      throw error
+    }
     // Killed at any moment, this leaves neither a WIM without its checksum nor one with a wrong one
     await rm(path, { force: true })
-    await writeSum(path, saved.sha256)
+    await writeSum(path, sha256)
     await rename(partial, path)
-    await syncPath(directory, 'directory')
+    await syncPath(dirname(path), 'directory')
     options.onProgress?.({ type: 'done', subject: path })
     const verified = readBack?.verified
-    return { ...saved, result: 'saved', resumed: held, ...(verified ? { verified } : {}) }
+    return { size, sha256, result: 'saved', resumed, ...(verified ? { verified } : {}) }
+  })
+}
+
+/** A WIM that is whole and checked, under a temporary name. */
+export interface FetchedWim {
+  readonly path: string
+  /** In bytes. */
+  readonly size: number
+  readonly sha256: string
+  /** Bytes that an earlier attempt had left. */
+  readonly resumed: number
+}
+
+/**
+ * Completes `<path>.partial`, checks it, calls `use` with it, and then removes it if it is still there. If interrupted,
+ * also in `use`, leaves what is there of it, provided that the source states the sha256. The caller holds the lock of `path`.
+ */
+export async function withFetched<T>(
+  entry: CatalogWim,
+  path: string,
+  options: SaveOptions,
+  use: (wim: FetchedWim) => Promise<T>,
+): Promise<T> {
+  const partial = `${path}${PARTIAL}`
+  try {
+    const result = await use(await fetchPartial(entry, path, options))
+    await rm(partial, { force: true })
+    return result
   } catch (error) {
     const failure = abortError(fileError(error, path), options.signal)
-    const told =
-      failure instanceof StowageError && failure.hint === undefined && failure.code !== 'ABORTED'
-        ? failure.withHint(`Ask the operator of the source ${entry.source}, or select another with --source.`)
-        : failure
-    const left = isInterruption(told) && !readBack?.lost ? ((await sizeOf(partial)) ?? 0) : 0
     // Without a checksum, the rest could not be checked
-    if (isInterruption(told) && left > 0 && content.sha256 !== undefined) throw await resumableFile(told, partial)
+    const left =
+      isInterruption(failure) && entry.content.sha256 !== undefined ? await sizeOf(partial).catch(() => 0) : 0
+    if (failure instanceof StowageError && left) throw await resumableFile(failure, partial)
     await rm(partial, { force: true })
-    throw told
+    throw failure
+  }
+}
+
+async function fetchPartial(entry: CatalogWim, path: string, options: SaveOptions): Promise<FetchedWim> {
+  const { content, source } = entry
+  const partial = `${path}${PARTIAL}`
+  try {
+    await using web = new Web(options)
+    const size = content.size ?? (content.type === 'web' ? (await web.find(content.url, options)).size : undefined)
+    // Resume only if the checksum is known: the file on the server may have changed in the meantime
+    const held = content.sha256 === undefined ? 0 : ((await sizeOf(partial)) ?? 0)
+    if (size !== undefined) await checkSpace(dirname(path), { sizes: [size, SUM_SIZE], held })
+    options.onProgress?.({ type: 'stage', stage: 'copy', subject: path })
+    const fetched = await fill(partial, held, { entry, size, web, ...options, path })
+    await checkWim(partial, path)
+    return { ...fetched, path: partial, resumed: held }
+  } catch (error) {
+    const failure = abortError(fileError(error, path), options.signal)
+    if (!(failure instanceof StowageError) || failure.hint !== undefined || failure.code === 'ABORTED') throw failure
+    throw failure.withHint(`Ask the operator of the source ${source}, or select another with --source.`)
   }
 }
 
 interface FillOptions extends SaveOptions {
-  readonly entry: WimEntry
+  readonly entry: CatalogWim
   readonly size: number | undefined
   readonly web: Web
   readonly path: string
@@ -230,7 +270,8 @@ async function fill(
     const onRetry = (retry: Parameters<NonNullable<DownloadOptions['onRetry']>>[0]): void => {
       onProgress?.({ type: 'retry', subject: path, ...retry })
     }
-    for await (const piece of download(source, { signal, backoff, onRetry })) {
+    const rest = held > 0 && held === size ? [] : download(source, { signal, backoff, onRetry })
+    for await (const piece of rest) {
       signal?.throwIfAborted()
       await writeAll(file, piece, done)
       hash.update(piece)
@@ -263,7 +304,7 @@ async function fill(
 }
 
 async function bytesOf(
-  { content }: WimEntry,
+  { content }: CatalogWim,
   web: Web,
   at: number,
   signal: AbortSignal | undefined,
@@ -337,7 +378,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-function unreachable({ name, version, content }: WimEntry, at: number, cause: unknown): StowageError {
+function unreachable({ name, version, content }: CatalogWim, at: number, cause: unknown): StowageError {
   const why = cause instanceof Error ? `: ${failureReason(cause)}` : ''
   const image = `${name} ${formatVersion(version)}`
   if (at === 0) return new StowageError('REGISTRY_UNREACHABLE', `${image} cannot be downloaded${why}`, { cause })

@@ -11,11 +11,16 @@ const AGAIN_MS = 5_000
 const WAIT_MS = 40_000
 const PAUSE_MS = 25
 
+export interface LockOptions extends WaitOptions {
+  /** How long to wait for another holder, in milliseconds; by default 40,000. */
+  readonly wait?: number | undefined
+}
+
 /**
  * Runs `work` while holding the lock `path`. Waits for another holder; a lock whose process is gone, or that was not
  * refreshed for 30 s, is removed. Throws BUSY if the lock is not released in time.
  */
-export async function withLock<T>(path: string, work: () => Promise<T>, options: WaitOptions = {}): Promise<T> {
+export async function withLock<T>(path: string, work: () => Promise<T>, options: LockOptions = {}): Promise<T> {
   await acquire(path, options)
   const held = setInterval(() => {
     const now = new Date()
@@ -29,9 +34,9 @@ export async function withLock<T>(path: string, work: () => Promise<T>, options:
   }
 }
 
-async function acquire(path: string, { signal, onProgress }: WaitOptions): Promise<void> {
+async function acquire(path: string, { wait = WAIT_MS, signal, onProgress }: LockOptions): Promise<void> {
   using _wait = new Waits(onProgress, path).begin('lock')
-  const deadline = Date.now() + WAIT_MS
+  const deadline = Date.now() + wait
   for (;;) {
     try {
       const file = await open(path, 'wx')
@@ -47,9 +52,12 @@ async function acquire(path: string, { signal, onProgress }: WaitOptions): Promi
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw fileError(error, path)
     }
-    if (await isStale(path)) await rm(path, { force: true })
-    if (Date.now() > deadline) {
-      throw new StowageError('BUSY', `${path} has been held by another process for more than ${WAIT_MS / 1000} s`, {
+    if (await isStale(path)) {
+      await rm(path, { force: true })
+      continue
+    }
+    if (Date.now() >= deadline) {
+      throw new StowageError('BUSY', `${path} has been held by another process for more than ${wait / 1000} s`, {
         hint: 'Wait for the other stowage command; if none runs, delete the file.',
       })
     }

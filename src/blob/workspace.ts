@@ -42,7 +42,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   async #make(): Promise<string> {
-    const parent = this.#beside === undefined ? await temporaryDirectory() : await directoryBeside(this.#beside)
+    const parent = await directoryFor(this.#beside)
     try {
       await clearDead(parent)
       const owner = formatOwner(await thisOwner())
@@ -105,6 +105,11 @@ export async function temporaryDirectory(env: NodeJS.ProcessEnv = process.env): 
 /** Whether a file of this name is a workspace. */
 export function isWorkspace(name: string): boolean {
   return name.startsWith(PREFIX)
+}
+
+/** The directory for what is temporary beside the output path `beside`; by default {@link temporaryDirectory}. */
+export async function directoryFor(beside: string | undefined): Promise<string> {
+  return beside === undefined ? await temporaryDirectory() : await directoryBeside(beside)
 }
 
 /** The directory that `path` is in; `path` itself if a file system is mounted there. */

@@ -23,6 +23,8 @@ export interface AssumptionSource {
   readonly place: string
   /** The digest of the document: of an inventory, or of a bundle's bundle.json. */
   readonly digest: Digest
+  /** If the delta is for several sites, each of which has what is left out: the number of the site, from 1. */
+  readonly site?: number
 }
 
 /** An image that the destination has under all its names. */
@@ -86,7 +88,11 @@ export function parseAssumption(value: unknown, where: string): BundleAssumption
   return {
     sources: items('sources', (item, at) => {
       const source = record(item, at)
-      return { place: string(source, 'place', at), digest: parseDigest(source['digest'], `${at}.digest`) }
+      return {
+        place: string(source, 'place', at),
+        digest: parseDigest(source['digest'], `${at}.digest`),
+        ...(source['site'] === undefined ? {} : { site: size(source, 'site', at) }),
+      }
     }),
     images: items('images', (item, at) => {
       const image = record(item, at)

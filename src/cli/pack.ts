@@ -36,6 +36,10 @@ export const pack = command({
       'Leave out what this inventory or bundle says the destination has: the bundle is a delta; may be repeated',
       { takes: 'path' },
     ),
+    'also-for': values(
+      'With --have: another site, by its inventory; only what every site has is left out; may be repeated',
+      { takes: 'path' },
+    ),
     verify: VERIFY_OPTION,
     update: flag('Replace the contents of an existing bundle directory with what is packed now'),
     recovery: value('Add recovery data for as much of the bundle, such as 5%: see "stowage protect"', {
@@ -60,7 +64,7 @@ export const pack = command({
     ['pack docker-daemon:shop:2.3 -o - | ssh site stowage load -', 'Straight to another machine'],
   ],
   run: async (
-    { image, output, tag, have, update, verify, 'volume-size': volumeSize, recovery, ...options },
+    { image, output, tag, have, 'also-for': alsoFor, update, verify, 'volume-size': volumeSize, recovery, ...options },
     session,
   ) => {
     const { signal, onProgress, report, note, notice } = session
@@ -76,6 +80,7 @@ export const pack = command({
       names: tag === undefined ? undefined : [tag],
       layer,
       have,
+      alsoFor,
       update,
       verify,
       deep: !options['no-deep'],
@@ -183,7 +188,9 @@ function text({
   const where = path === STANDARD_STREAM ? 'standard output' : path
   const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Packed ${what} into ${where}`
   const protection = recovery ? printable(`${protectText(recovery)}\n`) : ''
-  const delta = assumes ? `${leavesOutText(assumes)}, which its destination is to have\n` : ''
+  const sites = Math.max(0, ...(assumes?.sources ?? []).map(({ site = 0 }) => site))
+  const who = sites > 1 ? `each of its ${sites} destinations` : 'its destination'
+  const delta = assumes ? `${leavesOutText(assumes)}, which ${who} is to have\n` : ''
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
 ${delta}${protection}${verifiedText(verified, verifyAgain(path))}`
 }

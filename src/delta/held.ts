@@ -164,21 +164,47 @@ export interface Leaving<Image extends WantedImage> {
   readonly carried: readonly Image[]
 }
 
-/** What a bundle of `images` can leave out if its destination has what `places` have together. */
+/**
+ * What a bundle of `images` can leave out: what each of `sites` has, which are one or more. A site has what its places
+ * have together.
+ */
 export function leavingOf<Image extends WantedImage>(
   images: readonly Image[],
-  places: readonly HeldPlace[],
+  sites: readonly (readonly HeldPlace[])[],
 ): Leaving<Image> {
-  const left = images.filter(image => image.names.length > 0 && places.some(place => hasImage(place, image)))
+  const left = images.filter(
+    image => image.names.length > 0 && sites.every(places => places.some(place => hasImage(place, image))),
+  )
   const carried = images.filter(image => !left.includes(image))
-  const layers = leftLayers(carried, places)
+  const layers = inAll(sites.map(places => leftLayers(carried, places)))
   if (left.length === 0 && layers.length === 0) return { assumes: undefined, carried }
   const assumes = {
-    sources: places.map(({ source }) => source).sort((a, b) => comparePaths(a.digest, b.digest)),
+    sources: sourcesOf(sites),
     images: left.map(assumedImage).sort((a, b) => comparePaths(a.names[0] ?? '', b.names[0] ?? '')),
     layers,
   }
   return { assumes, carried }
+}
+
+/** Sorted by digest, and so numbered, whatever the order of `sites`. */
+function sourcesOf(sites: readonly (readonly HeldPlace[])[]): readonly AssumptionSource[] {
+  const sorted = sites.map(places =>
+    places.map(({ source }) => source).sort((a, b) => comparePaths(a.digest, b.digest)),
+  )
+  const ordered = sorted.sort(([a], [b]) => comparePaths(a?.digest ?? '', b?.digest ?? ''))
+  if (ordered.length === 1) return ordered.flat()
+  return ordered.flatMap((sources, n) => sources.map(source => ({ ...source, site: n + 1 })))
+}
+
+/** The layers that are in every list; each site proves a layer by one of its own manifests. */
+function inAll([first = [], ...others]: readonly (readonly AssumedLayer[])[]): readonly AssumedLayer[] {
+  const lists = others.map(list => new Map(list.map(layer => [layer.digest, layer])))
+  return first.flatMap(layer => {
+    const found = lists.map(list => list.get(layer.digest))
+    if (found.includes(undefined)) return []
+    const manifests = [...new Set([layer, ...found].flatMap(each => each?.manifests ?? []))].sort()
+    return [{ digest: layer.digest, size: layer.size, ...(manifests.length > 0 ? { manifests } : {}) }]
+  })
 }
 
 /** What `places` together do not have of what a delta leaves out. */

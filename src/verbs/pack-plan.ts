@@ -18,7 +18,7 @@ import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import type { TransferPlan } from '../transfer/planner.js'
 import type { SelectedImage } from '../transfer/transfer.js'
 import { parseLocation } from '../transport/location.js'
-import { leaveOut, readPlaces, withoutLayers } from './pack-delta.js'
+import { leaveOut, readSites, withoutLayers } from './pack-delta.js'
 import { checkRequests, measureFiles, type PackImage, type PackOptions, selectionOf } from './pack-requests.js'
 
 /**
@@ -35,14 +35,13 @@ export async function planPack(
     const { Planner } = await import('../transfer/planner.js')
     await using planner = new Planner(output === undefined ? undefined : parseLocation(`bundle:${output}`), options)
     await planner.open()
-    const { have = [], signal } = options
-    const places = await readPlaces(have, signal)
+    const sites = await readSites(options)
     const wanted = requests.map(request => ({ from: request.location, selection: selectionOf(request) }))
     let carried: readonly SelectedImage[] = []
     let assumes: BundleAssumption | undefined
     await planner.addAll(wanted, async read => {
       const all = read.flatMap(image => [image, ...image.referrers])
-      const leaving = await leaveOut(all, places)
+      const leaving = await leaveOut(all, sites)
       ;[carried, assumes] = [leaving.carried, leaving.assumes]
       return withoutLayers(leaving)
     })

@@ -56,6 +56,11 @@ export interface PackOptions extends TransferOptions, LayerMakingOptions {
    */
   readonly have?: readonly string[] | undefined
   /**
+   * Other sites that the delta is for, too: an inventory or a bundle for each. Only what every site has is left out.
+   * With `have`, which says what the first one has.
+   */
+  readonly alsoFor?: readonly string[] | undefined
+  /**
    * Reads the bundle back before it is complete, from the medium and not from the page cache, and compares it with
    * what was written: MEDIUM_FAILED if the medium has something else. By default if the medium is removable.
    */

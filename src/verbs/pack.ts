@@ -32,7 +32,7 @@ import {
   selectionOf,
 } from './pack-requests.js'
 import { fillBundle, giveUp, sizeOfBundle } from './packed-output.js'
-import { leaveOut, readPlaces } from './pack-delta.js'
+import { leaveOut, readSites } from './pack-delta.js'
 import { undeliveredOf } from './pack-plan.js'
 import type { ProtectResult } from './protect.js'
 
@@ -217,9 +217,10 @@ async function prepare(
   writer: BundleWriter,
   transfer: Transfer,
   opened: AsyncDisposable[],
-  { layer, files = [], recovery = 0, have = [], signal }: PackOptions & { readonly layer: WimLayerOptions },
+  options: PackOptions & { readonly layer: WimLayerOptions },
 ): Promise<Preparation> {
-  const places = await readPlaces(have, signal)
+  const { layer, files = [], recovery = 0, have = [] } = options
+  const sites = await readSites(options)
   const read = new Map<PackRequest, readonly Prepared[]>()
   const made: PackRequest[] = []
   for (const request of requests) if (await makesLayer(request.location)) made.push(request)
@@ -239,7 +240,7 @@ async function prepare(
   if (failure) throw failure.error
   if (have.length > 0) await makeLayers()
   const planned = requests.flatMap(request => read.get(request) ?? [])
-  const leaving = await leaveOut(planned, places)
+  const leaving = await leaveOut(planned, sites)
   const leftOut = new Set(leaving.assumes?.layers.map(({ digest }) => digest))
   await writer.plan(
     leaving.carried.map(({ content, names }) => ({ image: content, names })),

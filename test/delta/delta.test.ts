@@ -320,6 +320,54 @@ t.test('nothing in common: the bundle is whole', async t => {
   t.notOk(manifest.assumes)
 })
 
+t.test('a delta for several sites leaves out what each of them has, and loads at each', async t => {
+  // The second site has the old shop, and nothing else
+  await pack([`oci:${march}:shop:1`], join(root, 'other'), { epoch: 0 })
+  const [here, there] = [await siteWith(join(root, 'first'), t), await siteWith(join(root, 'other'), t)]
+  const inventories = []
+  for (const [name, site] of Object.entries({ here, there })) {
+    const file = join(scratch(t), `${name}.json`)
+    writeFileSync(file, encodeInventory(await takeInventory(`oci:${site}`)))
+    inventories.push(file)
+  }
+  const [first = '', second = ''] = inventories
+  const together = join(scratch(t), 'together')
+  await packed(april, together, { have: inventories })
+  await t.rejects(loadBundle(together, { to: `oci:${there}` }), { code: 'BASE_MISSING' }, '--have is about one site')
+
+  const delta = join(scratch(t), 'delta')
+  const words = names.map(name => `oci:${april}:${name}`)
+  const { code, stdout, stderr } = await stowage(
+    ['pack', ...words, '-o', delta, '--have', first, '--also-for', second],
+    { env: { SOURCE_DATE_EPOCH: '0' } },
+  )
+  t.equal(code, 0, stderr)
+  t.match(stdout, /A delta: it leaves out 3 layers \([\d.]+\w+\), which each of its 2 destinations is to have/)
+  const { assumes, images } = parseBundleManifest(readFileSync(join(delta, 'bundle.json')))
+  t.match(assumes, { images: [], sources: [{ site: 1 }, { site: 2 }] })
+  t.same(assumes?.layers.map(({ digest }) => digest).sort(), shared.toSorted())
+  t.equal(images.length, names.length, 'images that only one of them has are in it')
+  const turned = join(scratch(t), 'turned')
+  await packed(april, turned, { have: [second], alsoFor: [first] })
+  t.same(readFileSync(join(turned, 'bundle.json')), readFileSync(join(delta, 'bundle.json')), 'in either order')
+  t.match((await planPack(words, undefined, { have: [first], alsoFor: [second] })).images, { length: names.length })
+  for (const site of [here, there]) {
+    t.match(await verifyAgainst(delta, [`oci:${site}`]), { ok: true })
+    const loaded = await loadBundle(delta, { to: `oci:${site}` })
+    t.same(
+      loaded.images.map(({ error }) => error),
+      names.map(() => undefined),
+    )
+    const whole = join(scratch(t), 'whole')
+    await packed(site, whole)
+    t.same(readFileSync(join(whole, 'SHA256SUMS')), readFileSync(join(root, 'second', 'SHA256SUMS')), 'all is there')
+  }
+  await t.rejects(packed(april, join(scratch(t), 'x'), { alsoFor: [second] }), {
+    code: 'INVALID_ARGUMENT',
+    hint: /--have/,
+  })
+})
+
 t.test('a registry has layers in each of its repositories', async t => {
   const site = await startRegistry(t)
   await loadBundle(join(root, 'first'), { to: `docker://${site.domain}/mirror` })

@@ -53,6 +53,7 @@ printf '#!/bin/sh\\nexit 101\\n' > "$root/usr/sbin/policy-rc.d"
 chmod +x "$root/usr/sbin/policy-rc.d"
 mount -t proc proc "$root/proc"
 export DEBIAN_FRONTEND=noninteractive
+unset TMPDIR # which is not in the root
 # An old list of a release still in the making is no reason to do without it
 chroot "$root" apt-get -o Acquire::Check-Valid-Until=false update -qq
 chroot "$root" apt-get install -y -qq --no-install-recommends $packages

@@ -5,8 +5,9 @@ import { type Document, type ImageContent, sizeOf } from '../../blob/closure.js'
 import { wantedBlobs } from '../../blob/fill.js'
 import { type SparseForm, stripAbsent } from '../../blob/stripped.js'
 import { copyQueued } from '../../blob/queue.js'
+import { resumable } from '../../blob/resumable.js'
 import { verified } from '../../blob/verified.js'
-import { StowageError } from '../../errors.js'
+import { abortError, isInterruption, StowageError } from '../../errors.js'
 import type { Digest } from '../../oci/digest.js'
 import { isIndex } from '../../oci/media-type.js'
 import { formatReference, type Reference } from '../../oci/reference.js'
@@ -71,7 +72,11 @@ class RegistryDestination implements ImageDestination {
         `${other.domain}/${other.path}` === place && other.tag !== undefined ? [other.tag] : [],
       )
       const client = await this.#registries.get(domain)
-      await this.#writeBlobs(client, path, image, blobs, { jobs, signal, count })
+      await this.#writeBlobs(client, path, image, blobs, { jobs, signal, count }).catch((error: unknown) => {
+        const failure = abortError(error, signal)
+        if (!isInterruption(failure) || sent + skipped === 0) throw failure
+        throw resumable(failure, `The blobs that ${domain} has received whole are not sent again.`)
+      })
       delivered = await this.#writeImage(client, path, tags, delivered, { signal, count })
     }
     onProgress?.({ type: 'done', subject })
