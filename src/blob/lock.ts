@@ -11,6 +11,9 @@ const AGAIN_MS = 5_000
 const WAIT_MS = 40_000
 const PAUSE_MS = 25
 
+/** What is in a lock. */
+const OWNER = /^process (\d+) on (.*)$/m
+
 export interface LockOptions extends WaitOptions {
   /** How long to wait for another holder, in milliseconds; by default 40,000. */
   readonly wait?: number | undefined
@@ -69,9 +72,15 @@ async function acquire(path: string, { wait = WAIT_MS, signal, onProgress }: Loc
   }
 }
 
+/** Whether the file `path` is a lock, and whether its holder is gone. */
+export async function inspectLock(path: string): Promise<'held' | 'stale' | undefined> {
+  if (!OWNER.test(await readFile(path, 'utf8'))) return undefined
+  return (await isStale(path)) ? 'stale' : 'held'
+}
+
 async function isStale(path: string): Promise<boolean> {
   try {
-    const [, id, machine] = /^process (\d+) on (.*)$/m.exec(await readFile(path, 'utf8')) ?? []
+    const [, id, machine] = OWNER.exec(await readFile(path, 'utf8')) ?? []
     if (machine === hostname() && !isAlive(Number(id))) return true
     return Date.now() - (await stat(path)).mtimeMs > STALE_MS
   } catch (error) {

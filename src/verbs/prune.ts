@@ -1,6 +1,7 @@
 /** Prune: removes temporary files left behind by runs that were killed or whose medium was unplugged. */
 import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { inspectLock } from '../blob/lock.js'
 import { openFiles } from '../blob/owner.js'
 import { leftPartials } from '../blob/partial.js'
 import { findWorkspaces, type FoundWorkspace, removeWorkspace, temporaryDirectory } from '../blob/workspace.js'
@@ -19,12 +20,12 @@ export interface PrunedWorkspace extends FoundWorkspace {
   readonly error?: StowageError
 }
 
-/** A file that was not finished: a part of a blob in a layout, or an output under its temporary name. */
+/** A file that was not finished: a part of a blob in a layout, an output under its temporary name, or the lock of one. */
 export interface PrunedFile {
   readonly path: string
   /** In bytes. */
   readonly size: number
-  /** A process has it open, or it was changed so lately that one on another machine may. */
+  /** A process has it open or holds it, or it was changed so lately that one on another machine may. */
   readonly kept: boolean
   readonly error?: StowageError
 }
@@ -38,6 +39,8 @@ export interface PruneResult {
 
 /** Outputs that are still being written: bundles, volumes and what lies beside them, archives and WIM files. */
 const UNFINISHED = /\.(?:tar(?:\.(?:gz|zst|xz|0\d+))?|wim|swm|esd|sha256|volume-\d+\.json)\.partial$/i
+/** Locks of a WIM that is fetched or split, of a set of volumes, and of a layout. */
+const LOCK = /(?:\.(?:wim|swm|esd)|^stowage-.+|^\.stowage)\.lock$/i
 /** Where other processes cannot be looked at, an unfinished output that nobody changed for this long is abandoned. */
 const ABANDONED_MS = 24 * 60 * 60 * 1000
 
@@ -94,7 +97,12 @@ async function unfinishedIn(directory: string): Promise<readonly Omit<PrunedFile
     const kept = open ? open.has(await realpath(path)) : Date.now() - found.mtimeMs < ABANDONED_MS
     outputs.push({ path, size: found.size, kept })
   }
-  return [...blobs.map(blob => ({ ...blob, kept: false })), ...outputs]
+  const locks = []
+  for (const path of names.filter(name => LOCK.test(name)).map(name => join(directory, name))) {
+    const state = await inspectLock(path).catch(() => undefined) // its run has released it
+    if (state) locks.push({ path, size: 0, kept: state === 'held' })
+  }
+  return [...blobs.map(blob => ({ ...blob, kept: false })), ...outputs, ...locks]
 }
 
 async function removeFile(path: string): Promise<void> {

@@ -136,6 +136,24 @@ t.test('stowage prune - removes unfinished outputs and blobs that nobody writes'
   t.same(readdirSync(blobs).sort(), [alive, 'a'.repeat(64)].sort())
 })
 
+t.test('stowage prune - removes the locks of dead runs, and nothing that only looks like one', async t => {
+  const dead = `process ${deadProcess()} on ${hostname()}\n`
+  const alive = `process ${process.pid} on ${hostname()}\n`
+  const cwd = t.testdir({
+    'dead.wim.lock': dead,
+    'stowage-0123.lock': dead,
+    '.stowage.lock': dead,
+    'alive.wim.lock': alive,
+    'images.lock': dead,
+    'other.wim.lock': 'locked by another program\n',
+  })
+  const shown = await stowage(['prune', '.', '--dry-run'], { cwd })
+  t.match(shown.stdout, /alive\.wim\.lock +0B +- +in use/)
+  t.match(shown.stdout, /Would remove 0 directories and 3 files \(0B\)/)
+  t.match(await prune([cwd]), { freed: 0 })
+  t.same(readdirSync(cwd).sort(), ['alive.wim.lock', 'images.lock', 'other.wim.lock'])
+})
+
 t.test('a copy into a layout that succeeds takes away what dead runs left there', async t => {
   const cwd = t.testdir()
   await writeLayout(join(cwd, 'from'), { 'shop:1': await layeredImage(1) })
