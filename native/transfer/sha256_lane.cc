@@ -20,14 +20,15 @@ constexpr size_t kBlock = 64;
 // How many blocks of one lane are hashed without another before one is looked for again.
 constexpr size_t kAlone = 4096;
 
+// Never destroyed: exit() may run while threads still hash.
+std::mutex& shared = *new std::mutex;
+std::condition_variable& changed = *new std::condition_variable;
 // Of all lanes, those that offer something.
-std::mutex shared;
-std::condition_variable changed;
-std::vector<Sha256Lane*> offered;
+std::vector<Sha256Lane*>& offered = *new std::vector<Sha256Lane*>;
 int lanes = 0;
 // Of HashThread, and what wakes it.
 int threads = 0;
-std::condition_variable work;
+std::condition_variable& work = *new std::condition_variable;
 // How long it waits for a second lane.
 constexpr std::chrono::microseconds kPartner(300);
 
@@ -223,8 +224,8 @@ void Sha256Lane::AddBlocks(size_t blocks) {
 }
 
 std::shared_ptr<HashThread> HashThread::Get() {
-  static std::mutex mutex;
-  static std::weak_ptr<HashThread> running;
+  static std::mutex& mutex = *new std::mutex;
+  static std::weak_ptr<HashThread>& running = *new std::weak_ptr<HashThread>;
   std::lock_guard<std::mutex> lock(mutex);
   std::shared_ptr<HashThread> thread = running.lock();
   if (thread) return thread;
@@ -257,7 +258,7 @@ void HashThread::Run() {
       continue;
     }
     // Two together take little longer than one
-    if (offered.size() < 2 && work.wait_for(lock, kPartner) == std::cv_status::no_timeout) continue;
+    if (kPairs && offered.size() < 2 && work.wait_for(lock, kPartner) == std::cv_status::no_timeout) continue;
     if (!offered.empty()) Sha256Lane::Hash(offered.front(), &lock);
   }
   threads--;

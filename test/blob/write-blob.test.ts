@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import type { Bytes } from '../../src/blob/blob-store.js'
 import { writeBlob } from '../../src/blob/write-blob.js'
@@ -185,4 +186,22 @@ t.test('a blob that stands in a file is read from there, not through JavaScript'
   await t.rejects(writeBlob(target, blob, never, { ...place(source), signal: AbortSignal.abort(new Error('stop')) }), {
     code: 'ABORTED',
   })
+})
+
+t.test('a process that exits in the middle of a layer ends', async t => {
+  const own = t.testdir()
+  const path = join(own, 'blob')
+  await writeFile(path, '')
+  const layer = join(own, 'layer.tar.gz')
+  await writeFile(layer, gzipSync(noise(8 * MIB, 'layer'), { level: 1 }))
+  const code = `
+    const { BlobWriteJob } = require(${JSON.stringify(join(import.meta.dirname, '../../build/Release/stowage.node'))})
+    const settings = { path: ${JSON.stringify(path)}, handle: -1, offset: 0, held: 0, direct: false, plain: true }
+    const job = new BlobWriteJob(settings, () => undefined)
+    job.push(require('fs').readFileSync(${JSON.stringify(layer)}).subarray(0, ${6 * MIB}))
+    setTimeout(() => process.exit(7), Number(process.argv[1]))`
+  for (const after of [1, 5, 20, 200]) {
+    const { status, signal } = spawnSync(process.execPath, ['-e', code, String(after)], { timeout: 60_000 })
+    t.same({ status, signal }, { status: 7, signal: null }, `after ${after} ms`)
+  }
 })
