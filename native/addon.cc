@@ -30,7 +30,12 @@ namespace {
 
 // "1.13.6": from the number, because Debian's 1.13.6 calls itself 1.13.5 in its version text.
 Napi::Value LibraryVersion(const Napi::CallbackInfo& info) {
-  const uint32_t version = wim::Libwim().get_version();
+  uint32_t version = 0;
+  try {
+    version = wim::Libwim().get_version();
+  } catch (const Error& error) {
+    throw ToJavaScript(info.Env(), error);
+  }
   const std::string text =
       std::to_string(version >> 20) + "." + std::to_string(version >> 10 & 1023) + "." + std::to_string(version & 1023);
   return Napi::String::New(info.Env(), text);

@@ -77,10 +77,14 @@ Napi::Value DecompressChunk(const Napi::CallbackInfo& info) {
 
 // compressorMemory(type: number, chunkSize: number, level: number): number, 0 if there is no such compressor
 Napi::Value CompressorMemory(const Napi::CallbackInfo& info) {
-  wim::StartLibrary();
-  const uint64_t memory = wim::Libwim().get_compressor_needed_memory(
-      Type(info[0]), info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Number>().Uint32Value());
-  return Napi::Number::New(info.Env(), static_cast<double>(memory));
+  try {
+    wim::StartLibrary();
+    const uint64_t memory = wim::Libwim().get_compressor_needed_memory(
+        Type(info[0]), info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Number>().Uint32Value());
+    return Napi::Number::New(info.Env(), static_cast<double>(memory));
+  } catch (const Error& error) {
+    throw ToJavaScript(info.Env(), error);
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <windows.h>
 #else
 #include <dlfcn.h>
+#include <unistd.h>
 #endif
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "../base/error.h"
 #include "../base/file.h"
@@ -53,8 +55,10 @@ std::string SystemText() {
 bool IsMissing(const std::string&) { return GetLastError() == ERROR_MOD_NOT_FOUND; }
 
 Library Load(const std::string& path) {
-  // What it needs may stand beside it
-  const DWORD flags = path.find_first_of("/\\") == std::string::npos ? 0 : LOAD_WITH_ALTERED_SEARCH_PATH;
+  // What it needs may stand beside it. A bare name is not looked for in the current directory, where anyone may have
+  // put it
+  const bool bare = path.find_first_of("/\\") == std::string::npos;
+  const DWORD flags = bare ? LOAD_LIBRARY_SEARCH_DEFAULT_DIRS : LOAD_WITH_ALTERED_SEARCH_PATH;
   return LoadLibraryExW(Wide(path).c_str(), nullptr, flags);
 }
 
@@ -83,15 +87,12 @@ thread_local std::string load_error;
 
 std::string SystemText() { return load_error; }
 
-// The loader has no error codes; these are its words for a file that is not there. They begin with another name if that
-// file needs one that is not there.
+// A bare name is looked for in the system's places. The loader has no error codes; these are its words, with that name,
+// for what is in none of them. Other words, or another name, are of a file that is there and needs what is not.
 bool IsMissing(const std::string& path) {
-#ifdef __APPLE__
-  return load_error.find("no such file") != std::string::npos ||
-         load_error.find("image not found") != std::string::npos;
-#else
-  return load_error.rfind(path, 0) == 0 && load_error.find("No such file") != std::string::npos;
-#endif
+  if (path.find('/') != std::string::npos) return access(path.c_str(), F_OK) != 0;
+  const std::string name = load_error.substr(0, load_error.find("o such file"));
+  return name.size() < load_error.size() && name.find(path) != std::string::npos;
 }
 
 Library Load(const std::string& path) {
@@ -126,7 +127,6 @@ Library LoadFrom(const std::string& path) {
 
 std::unique_ptr<LibwimFunctions> Bind(Library library, const std::string& path) {
   auto functions = std::make_unique<LibwimFunctions>();
-  functions->path = path;
   const char* lacks = nullptr;
 #define STOWAGE_BIND(name)                                                                         \
   functions->name = reinterpret_cast<decltype(functions->name)>(Symbol(library, "wimlib_" #name)); \
@@ -138,7 +138,7 @@ std::unique_ptr<LibwimFunctions> Bind(Library library, const std::string& path) 
   Unload(library);
   if (version > 0 && version < kOldest)
     Refuse(path + " is libwim " + VersionText(version) + ", which is too old: 1.13 or newer is needed");
-  Refuse(path + " is no libwim that can be used: it lacks " + lacks);
+  Refuse(path + " is no libwim that can be used" + (lacks == nullptr ? "" : std::string(": it lacks ") + lacks));
 }
 
 std::unique_ptr<LibwimFunctions> Find() {
@@ -148,8 +148,15 @@ std::unique_ptr<LibwimFunctions> Find() {
     Refuse(std::string("STOWAGE_LIBWIM names ") + named + ", which does not exist");
   }
   const std::string own = OwnDirectory();
-  for (const std::string& path : {own.empty() ? "" : own + kName, std::string(kName)}) {
-    if (path.empty()) continue;
+  std::vector<std::string> places;
+  if (!own.empty()) places.push_back(own + kName);
+#ifdef __APPLE__
+  // Homebrew's directories, of which the system looks into neither
+  for (const char* const directory : {"/opt/homebrew/lib/", "/usr/local/lib/"})
+    places.push_back(std::string(directory) + kName);
+#endif
+  places.emplace_back(kName);
+  for (const std::string& path : places) {
     if (const Library library = LoadFrom(path)) return Bind(library, path);
   }
   Refuse("libwim is not installed: there is no " + own + kName + ", and the system has no " + kName);
@@ -158,10 +165,11 @@ std::unique_ptr<LibwimFunctions> Find() {
 }  // namespace
 
 const LibwimFunctions& Libwim() {
-  static std::mutex mutex;
-  static std::unique_ptr<const LibwimFunctions> found;
+  // Never destroyed: exit() may run while threads still use it
+  static std::mutex& mutex = *new std::mutex;
+  static const LibwimFunctions* found = nullptr;
   std::lock_guard<std::mutex> lock(mutex);
-  if (!found) found = Find();
+  if (found == nullptr) found = Find().release();
   return *found;
 }
 

@@ -4,8 +4,6 @@
 
 #include <wimlib.h>
 
-#include <string>
-
 namespace stowage::wim {
 
 // The functions that are used, without "wimlib_".
@@ -70,8 +68,6 @@ struct LibwimFunctions {
 #define STOWAGE_DECLARE(name) decltype(&::wimlib_##name) name = nullptr;
   STOWAGE_LIBWIM_FUNCTIONS(STOWAGE_DECLARE)
 #undef STOWAGE_DECLARE
-  // The file that it was loaded from, as the system names it.
-  std::string path;
 };
 
 // Loads libwim from STOWAGE_LIBWIM, from beside the addon, or from where the system has it. Throws LIBWIM_MISSING:

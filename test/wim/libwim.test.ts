@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { commandOf } from '../../src/wim/install-libwim.js'
 import { stowage } from '../support/command.js'
@@ -74,6 +75,22 @@ t.test('what needs libwim says in one line why it cannot be used, and what to do
       t.match(stderr, hint)
     }
   }
+})
+
+t.test('the library says so as well', t => {
+  const index = pathToFileURL(join(import.meta.dirname, '../../src/index.ts')).href
+  const code = `
+    import { compressorMemory, wimlibVersion } from ${JSON.stringify(index)}
+    for (const call of [wimlibVersion, () => compressorMemory(32768, { compression: 'lzx' })]) {
+      try { call() } catch (error) { console.log(error.code, error.message) }
+    }`
+  const loader = `--import=${import.meta.resolve('@tapjs/typescript/import')}`
+  const told = execFileSync(process.execPath, [loader, '--input-type=module', '-e', code], {
+    env: { ...process.env, NODE_OPTIONS: '', STOWAGE_LIBWIM: '/nowhere/libwim.so.15' },
+    encoding: 'utf8',
+  })
+  t.equal(told, 'LIBWIM_MISSING STOWAGE_LIBWIM names /nowhere/libwim.so.15, which does not exist\n'.repeat(2))
+  t.end()
 })
 
 t.test('the command that installs libwim is that of the distribution', t => {
