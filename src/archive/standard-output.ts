@@ -17,7 +17,7 @@ export interface Output extends AsyncDisposable {
   readonly file: FileHandle
   /** Whether the file has what an earlier run has left. */
   readonly resumed?: boolean
-  /** So many more bytes are in `file`: the medium can take them already. */
+  /** So many more bytes are in `file`: the medium can take them already. Throws if it did not take those before. */
   written?(size: number): void
   /** Whether disposing of it leaves `partial`, which the next run resumes. */
   keep?(left: boolean): void

@@ -54,10 +54,11 @@ export class EarlyFlush {
     this.#file = file
   }
 
-  /** So many more bytes are written. */
+  /** So many more bytes are written. Throws the system's error of an earlier flush: a later sync may not repeat it. */
   add(size: number): void {
+    if (this.#failure) throw this.#failure.error
     this.#unflushed += size
-    if (this.#flushing || this.#failure || this.#unflushed < FLUSHED) return
+    if (this.#flushing || this.#unflushed < FLUSHED) return
     this.#unflushed = 0
     this.#flushing = this.#file
       .datasync()
@@ -65,7 +66,7 @@ export class EarlyFlush {
       .finally(() => (this.#flushing = undefined))
   }
 
-  /** Waits until the file can be closed; it is not synced. Throws the system's error, which a later sync may not repeat. */
+  /** Waits until the file can be closed; it is not synced. Throws as {@link add}. */
   async end(): Promise<void> {
     await this.#flushing
     if (this.#failure) throw this.#failure.error

@@ -58,7 +58,7 @@ export class PartialFile implements AsyncDisposable {
     this.#keep = of.resumed
   }
 
-  /** So many more bytes are in the file. */
+  /** So many more bytes are in the file. Throws the system's error if what was written before did not reach the medium. */
   written(size: number): void {
     this.#flush.add(size)
   }
@@ -102,7 +102,8 @@ export class PartialFile implements AsyncDisposable {
   async #close(): Promise<void> {
     if (this.#state !== 'open') return
     this.#state = 'closed'
-    await this.#flush.end().catch(() => undefined) // publish() throws it
+    // What the medium has lost may still be in the page cache, where the next run would find it
+    await this.#flush.end().catch(() => (this.#keep = false))
     await this.file.close()
   }
 

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
-import { abortError, fileError } from '../errors.js'
+import { abortError, fileError, systemCode } from '../errors.js'
 import { nativePart } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { BlobPlace, Bytes, PutOptions } from './blob-store.js'
@@ -25,7 +25,7 @@ export interface BlobFile {
   readonly path: string
   /** The same file, if it is already open. It stays open, and its owner syncs it. */
   readonly open?: FileHandle
-  /** Called with the number of bytes that are in an open file, or soon will be. */
+  /** Called with the number of bytes that are in an open file, or soon will be. What it throws ends the writing. */
   readonly onWritten?: (size: number) => void
   /** Offset of the blob in the file, in bytes. */
   readonly offset: number
@@ -112,7 +112,7 @@ export async function writeBlob(
 
 /** Writes without a thread: for small blobs, and for systems without the addon. */
 async function writeHere(
-  { path, offset, held, open: given }: BlobFile,
+  { path, offset, held, open: given, onWritten }: BlobFile,
   blob: Descriptor,
   bytes: Bytes,
   { signal, watch }: PutOptions,
@@ -135,6 +135,7 @@ async function writeHere(
         if (size + piece.length > blob.size) throw tooLong(blob)
         await add(piece)
         await writeAll(file, piece, offset + size)
+        onWritten?.(piece.length)
         size += piece.length
       }
       if (size < blob.size) throw tooShort(blob, size)
@@ -147,6 +148,11 @@ async function writeHere(
   } catch (error) {
     throw abortError(fileError(error, path), signal)
   }
+}
+
+/** An error of the addon, as one of the system. */
+function readError(error: unknown): unknown {
+  return systemCode(error) === 'ABORTED' ? error : Object.assign(error as object, { syscall: 'read' })
 }
 
 /** The JavaScript side of a native thread that writes one blob. */
@@ -224,7 +230,7 @@ class Writing implements NativeDownloader {
       for await (const _ of this.#landing(() => this.#job.read(turn, file, offset, size), cancel, signal))
         signal?.throwIfAborted()
     } catch (error) {
-      throw error === this.#failure ? error : fileError(error, file)
+      throw error === this.#failure ? error : fileError(readError(error), file)
     }
   }
 
@@ -286,7 +292,11 @@ class Writing implements NativeDownloader {
       this.#unreported += landing
       this.#size += landing
       this.#onSaved?.(landing)
-      this.#onWritten?.(landing)
+      try {
+        this.#onWritten?.(landing)
+      } catch (thrown) {
+        this.#failure = thrown
+      }
     }
     if (landed) this.#landed = landed
     if (result !== undefined) this.#hex = result
