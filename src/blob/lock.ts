@@ -56,7 +56,7 @@ async function acquire(path: string, { wait = WAIT_MS, signal, onProgress }: Loc
       if (systemCode(error) !== 'EEXIST') throw fileError(error, path)
     }
     if (await isStale(path)) {
-      await rm(path, { force: true })
+      await remove(path)
       continue
     }
     if (Date.now() >= deadline) {
@@ -76,6 +76,17 @@ async function acquire(path: string, { wait = WAIT_MS, signal, onProgress }: Loc
 export async function inspectLock(path: string): Promise<'held' | 'stale' | undefined> {
   if (!OWNER.test(await readFile(path, 'utf8'))) return undefined
   return (await isStale(path)) ? 'stale' : 'held'
+}
+
+/** Removes the lock `path`, unless it is held again. Throws PERMISSION_DENIED and the like. */
+export async function removeStaleLock(path: string): Promise<void> {
+  if (await isStale(path)) await remove(path)
+}
+
+async function remove(path: string): Promise<void> {
+  await rm(path, { force: true }).catch((error: unknown) => {
+    throw fileError(error, path)
+  })
 }
 
 async function isStale(path: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 /** Prune: removes temporary files left behind by runs that were killed or whose medium was unplugged. */
 import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { inspectLock } from '../blob/lock.js'
+import { inspectLock, removeStaleLock } from '../blob/lock.js'
 import { openFiles } from '../blob/owner.js'
 import { leftPartials } from '../blob/partial.js'
 import { findWorkspaces, type FoundWorkspace, removeWorkspace, temporaryDirectory } from '../blob/workspace.js'
@@ -67,9 +67,10 @@ export async function prune(directories: readonly string[] = [], options: PruneO
       const kept = found.state === 'alive'
       workspaces.push({ ...found, kept, ...(await remove(kept, async () => await removeWorkspace(found.path))) })
     }
-    for (const found of await unfinishedIn(directory)) {
+    for (const found of await unfinishedIn(directory))
       files.push({ ...found, ...(await remove(found.kept, async () => await removeFile(found.path))) })
-    }
+    for (const found of await locksIn(directory))
+      files.push({ ...found, ...(await remove(found.kept, async () => await removeStaleLock(found.path))) })
   }
   const gone = [...workspaces, ...files].filter(({ kept, error }) => !kept && !error)
   return { workspaces, files, freed: gone.reduce((sum, { size }) => sum + size, 0) }
@@ -97,12 +98,17 @@ async function unfinishedIn(directory: string): Promise<readonly Omit<PrunedFile
     const kept = open ? open.has(await realpath(path)) : Date.now() - found.mtimeMs < ABANDONED_MS
     outputs.push({ path, size: found.size, kept })
   }
+  return [...blobs.map(blob => ({ ...blob, kept: false })), ...outputs]
+}
+
+async function locksIn(directory: string): Promise<readonly Omit<PrunedFile, 'error'>[]> {
+  const names = await orNone(directory, async () => await readdir(directory))
   const locks = []
   for (const path of names.filter(name => LOCK.test(name)).map(name => join(directory, name))) {
-    const state = await inspectLock(path).catch(() => undefined) // its run has released it
+    const state = await inspectLock(path).catch(() => undefined) // its run has released it, or it is another user's
     if (state) locks.push({ path, size: 0, kept: state === 'held' })
   }
-  return [...blobs.map(blob => ({ ...blob, kept: false })), ...outputs, ...locks]
+  return locks
 }
 
 async function removeFile(path: string): Promise<void> {
