@@ -113,7 +113,7 @@ export async function installEntry(
   const install = async ({ path }: { readonly path: string }): Promise<InstalledImage> =>
     await installWim(path, target, { ...options, onNote }, entry)
   if (options.path !== undefined) return await install(await saveImage(entry, options.path, options))
-  return await withWim({ ...entry, content }, target.disk, options, install)
+  return await withWim({ ...entry, content }, { beside: target.disk }, options, install)
 }
 
 /**

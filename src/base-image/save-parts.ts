@@ -61,7 +61,7 @@ export async function saveImageParts(
       )
     }
     if (content.type === 'file') return await take(await checkedWim(content, options))
-    return await withWim({ ...entry, content }, undefined, options, async ({ resumed, ...whole }) => ({
+    return await withWim({ ...entry, content }, { savedTo: directory }, options, async ({ resumed, ...whole }) => ({
       ...(await take(whole)),
       resumed,
     }))

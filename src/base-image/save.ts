@@ -1,7 +1,7 @@
 /** Saves base OS images as WIM files. Resumes interrupted downloads, and checks each file before it gets its name. */
 import { createHash, type Hash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { open, rename, rm, stat } from 'node:fs/promises'
+import { constants, createReadStream } from 'node:fs'
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isReadBack, openReadBack, type Verified } from '../archive/read-back.js'
 import { checkSpace, type Room, roomAt } from '../archive/space.js'
@@ -194,7 +194,7 @@ export interface FetchedWim {
 export async function withFetched<T>(
   entry: CatalogWim,
   path: string,
-  options: SaveOptions,
+  options: FetchWimOptions,
   use: (wim: FetchedWim) => Promise<T>,
 ): Promise<T> {
   const partial = `${path}${PARTIAL}`
@@ -213,7 +213,7 @@ export async function withFetched<T>(
   }
 }
 
-async function fetchPartial(entry: CatalogWim, path: string, options: SaveOptions): Promise<FetchedWim> {
+async function fetchPartial(entry: CatalogWim, path: string, options: FetchWimOptions): Promise<FetchedWim> {
   const { content, source } = entry
   const partial = `${path}${PARTIAL}`
   try {
@@ -233,7 +233,22 @@ async function fetchPartial(entry: CatalogWim, path: string, options: SaveOption
   }
 }
 
-interface FillOptions extends SaveOptions {
+/** In a directory for temporary files, anyone could give us a file of theirs, and change it when it is checked. */
+async function refuseForeign(file: FileHandle, path: string): Promise<void> {
+  const { uid, nlink } = await file.stat()
+  const own = process.getuid?.()
+  if (own === undefined || (uid === own && nlink === 1)) return
+  throw new StowageError('PERMISSION_DENIED', `${path} is another user's file, or has other names`, {
+    hint: 'Delete it, and run the command again.',
+  })
+}
+
+interface FetchWimOptions extends SaveOptions {
+  /** Whether others can write to the directory, as to one for temporary files. */
+  readonly shared?: boolean
+}
+
+interface FillOptions extends FetchWimOptions {
   readonly entry: CatalogWim
   readonly size: number | undefined
   readonly web: Web
@@ -244,10 +259,12 @@ interface FillOptions extends SaveOptions {
 async function fill(
   partial: string,
   held: number,
-  { entry, size, web, path, backoff, signal, onProgress }: FillOptions,
+  { entry, size, web, path, shared, backoff, signal, onProgress }: FillOptions,
 ): Promise<{ readonly size: number; readonly sha256: string }> {
-  const file = await open(partial, held > 0 ? 'r+' : 'w+')
+  const flags = held > 0 ? constants.O_RDWR : constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC
+  const file = await open(partial, flags | (constants.O_NOFOLLOW ?? 0), 0o666)
   try {
+    if (shared) await refuseForeign(file, partial)
     let [hash, done] = [await hashOf(partial, held), held]
     const source: Download = {
       offset: held,

@@ -1,5 +1,5 @@
 /** Fetches the WIM of a base OS image for one use. A later run goes on from what an interrupted one has fetched. */
-import { lstat, open, rmdir } from 'node:fs/promises'
+import { lstat, open, realpath, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { makeDirectory, PARTIAL } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
@@ -7,18 +7,26 @@ import { directoryFor, Workspace } from '../blob/workspace.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { type FetchedWim, saveImage, type SaveOptions, type CatalogWim, wimName, withFetched } from './save.js'
 
+/** Where a WIM is not wanted, and where it is. */
+export interface WimPlace {
+  /** The output, beside which there is room; by default, the directory for temporary files. */
+  readonly beside?: string | undefined
+  /** A directory in which `use` saves the same WIM. */
+  readonly savedTo?: string | undefined
+}
+
 /**
  * Calls `use` with the WIM, which is temporary, whole and checked. It is in {@link directoryFor} `beside`: if its source
- * states the sha256, as `<Name>-<a-b-c-d>.wim.partial`, which an interruption leaves, also one of `use`; else, or if another process is fetching
- * the same WIM, in a {@link Workspace}. Throws what {@link saveImage} and `use` throw.
+ * states the sha256, as `<Name>-<a-b-c-d>.wim.partial`, which an interruption leaves, also one of `use`; else, or if that name is taken, in a
+ * {@link Workspace}. Throws what {@link saveImage} and `use` throw.
  */
 export async function withWim<T>(
   entry: CatalogWim,
-  beside: string | undefined,
+  { beside, savedTo }: WimPlace,
   { signal, onProgress, ...settings }: SaveOptions,
   use: (wim: FetchedWim) => Promise<T>,
 ): Promise<T> {
-  const options = { ...settings, force: false, verify: false, signal, onProgress }
+  const options = { ...settings, force: false, verify: false, shared: true, signal, onProgress }
   if (entry.content.sha256 !== undefined) {
     await using place = await lastingPlace(beside)
     const path = join(place.directory, wimName(entry))
@@ -31,10 +39,10 @@ export async function withWim<T>(
       })
     }
     try {
-      if (await isOurs(`${path}${PARTIAL}`))
+      if ((await isOurs(`${path}${PARTIAL}`)) && !(await isSame(place.directory, savedTo)))
         return await withLock(`${path}.lock`, fetch, { signal, onProgress, wait: 0 })
     } catch (error) {
-      if (begun || !(error instanceof StowageError && error.code === 'BUSY')) throw error
+      if (begun || (error instanceof StowageError && error.code === 'ABORTED')) throw error
     }
   }
   await using workspace = new Workspace(beside)
@@ -45,18 +53,23 @@ export async function withWim<T>(
 /** {@link directoryFor}, which is made now: once the output is there, it would be another one. Removed again if nothing is in it. */
 async function lastingPlace(beside: string | undefined): Promise<AsyncDisposable & { readonly directory: string }> {
   const parent = beside === undefined ? undefined : dirname(resolve(beside))
-  const missing = parent !== undefined && !(await lstat(parent).catch(() => undefined))
-  if (missing) {
-    await makeDirectory(parent).catch((error: unknown) => {
-      throw fileError(error, parent)
-    })
+  const made: string[] = []
+  for (let at = parent; at !== undefined && !(await lstat(at).catch(() => undefined)); at = dirname(at)) made.push(at)
+  const remove = async (): Promise<void> => {
+    for (const path of made) await rmdir(path).catch(() => undefined) // it is not empty
   }
-  return {
-    directory: await directoryFor(beside),
-    async [Symbol.asyncDispose]() {
-      if (missing) await rmdir(parent).catch(() => undefined) // it is not empty
-    },
+  try {
+    if (parent !== undefined && made.length > 0) await makeDirectory(parent)
+    return { directory: await directoryFor(beside), [Symbol.asyncDispose]: remove }
+  } catch (error) {
+    await remove()
+    throw fileError(error, parent ?? '')
   }
+}
+
+async function isSame(directory: string, other: string | undefined): Promise<boolean> {
+  const [one, two] = [directory, other].map(path => path && realpath(path).catch(() => resolve(path)))
+  return (await one) === (await two)
 }
 
 /** Whether `path` is free or a file of this user: anyone can write to a directory for temporary files. */
