@@ -1,5 +1,5 @@
 /** Which file systems were mounted and no longer are, so that their files are not taken for files that never were. */
-import { readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 
 /** The mount points that this process has seen; none on systems other than Linux. */
@@ -16,7 +16,10 @@ export function rememberMounts(): void {
 export function isUnmounted(path: string): boolean {
   try {
     const point = pointAbove(resolve(path))
-    return point !== undefined && !isOnItsOwn(point) && !mountPoints().includes(point)
+    if (point === undefined || isOnItsOwn(point) || isMounted(point)) return false
+    // Where there are files again, the directory serves as any other
+    if (statSync(point, { throwIfNoEntry: false }) && readdirSync(point).length > 0) seen.delete(point)
+    return seen.has(point)
   } catch {
     return false // it is there, but cannot be looked at
   }
@@ -31,6 +34,11 @@ function pointAbove(path: string): string | undefined {
 function isOnItsOwn(directory: string): boolean {
   const [own, above] = [directory, dirname(directory)].map(each => statSync(each, { throwIfNoEntry: false })?.dev)
   return own !== undefined && own !== above
+}
+
+function isMounted(point: string): boolean {
+  const word = point.replace(/[ \t\n\\]/g, character => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`)
+  return tableText().includes(` ${word} `)
 }
 
 function mountPoints(): readonly string[] {
@@ -50,23 +58,29 @@ export interface Mount {
 
 /** What is mounted, empty on systems other than Linux. Source: proc(5), mountinfo. */
 export function mountTable(): readonly Mount[] {
-  if (process.platform !== 'linux') return []
+  return tableText().split('\n').filter(Boolean).map(parseMount)
+}
+
+function tableText(): string {
+  if (process.platform !== 'linux') return ''
   try {
-    return readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n').map(parseMount)
+    return readFileSync('/proc/self/mountinfo', 'utf8')
   } catch {
-    return [] // without /proc
+    return '' // without /proc
   }
 }
 
 /** White space and backslashes are octal numbers there, of the bytes of UTF-8. */
 function parseMount(line: string): Mount {
-  const text = (word = ''): string =>
-    Buffer.from(
+  const text = (word = ''): string => {
+    if (!word.includes('\\')) return word
+    return Buffer.from(
       Buffer.from(word)
         .toString('latin1')
         .replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
       'latin1',
     ).toString()
+  }
   const [mount = '', about = ''] = line.split(' - ')
   const [, , device = '', , point] = mount.split(' ')
   const [type = '', source] = about.split(' ')
