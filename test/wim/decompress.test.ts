@@ -161,6 +161,84 @@ function damage(bytes: Buffer, random: (below: number) => number): Buffer {
   }
 }
 
+/** Writes LZX: bits from the highest to the lowest of units of 16. */
+class LzxWriter {
+  readonly #bytes: number[] = []
+  #held = 0
+  #count = 0
+
+  bits(value: number, size: number): void {
+    for (let n = size - 1; n >= 0; n -= 1) {
+      this.#held = (this.#held << 1) | ((value >> n) & 1)
+      if (++this.#count === 16) this.#flush()
+    }
+  }
+
+  #flush(): void {
+    this.#bytes.push(this.#held & 255, this.#held >> 8)
+    this.#held = this.#count = 0
+  }
+
+  /** To the end of the unit, or a whole unit of zeros. */
+  align(): void {
+    this.bits(0, 16 - this.#count)
+  }
+
+  /** Two literals, of one bit each, come in a row that looks random. */
+  verbatim(size: number, literals: readonly [number, number], random: (below: number) => number): void {
+    this.bits(1, 3)
+    this.bits(0, 1)
+    this.bits(size, 16)
+    const only = new Set<number>(literals)
+    for (const [first, count] of [
+      [0, 256],
+      [256, 240],
+      [512, 249],
+    ] as const) {
+      // Of the code of lengths, 0 is a length as before, 16 one bit more
+      for (let symbol = 0; symbol < 20; symbol += 1) this.bits(symbol === 0 || symbol === 16 ? 1 : 0, 4)
+      for (let n = first; n < first + count; n += 1) this.bits(only.has(n) ? 1 : 0, 1)
+    }
+    for (let n = 0; n < size; n += 1) this.bits(random(2), 1)
+  }
+
+  stored(bytes: Buffer, offsets: readonly number[]): void {
+    this.bits(3, 3)
+    this.bits(0, 1)
+    this.bits(bytes.length, 16)
+    this.align()
+    for (const offset of offsets) for (let n = 0; n < 32; n += 8) this.#bytes.push((offset >> n) & 255)
+    this.#bytes.push(...bytes)
+    if (bytes.length % 2 === 1) this.#bytes.push(0)
+  }
+
+  end(): Buffer {
+    if (this.#count > 0) this.align()
+    return Buffer.from(this.#bytes)
+  }
+}
+
+t.test('blocks of LZX that are stored decompress, as with libwim, which makes none', async t => {
+  const random = numbers(3)
+  let taken = 0
+  for (let n = 0; n < 400; n += 1) {
+    const writer = new LzxWriter()
+    let size = 0
+    for (let left = 1 + random(4); left > 0; left -= 1) {
+      const block = 1 + random(70)
+      // Only the first block may change the lengths of the codes
+      if (size === 0 && n % 4 !== 0) writer.verbatim(block, [0x41, 0xe8], random)
+      else writer.stored(mixed(block, 1 + random(3)), n % 10 === 9 ? [1, 0, 1] : [1, 2, 3])
+      size += block
+    }
+    const compressed = writer.end()
+    for (const cut of [0, 0, 1, 2, 14])
+      if (await agree(t, 'lzx', compressed.subarray(0, compressed.length - cut), { chunkSize: 32 * KIB, size }, `${n}`))
+        taken += 1
+  }
+  t.ok(taken > 500, `${taken} taken`)
+})
+
 t.test('a chunk is refused that should become larger than chunks are', async t => {
   for (const codec of CODECS) {
     const compressed = (await compressChunk(text('large', 64 * KIB), { compression: codec })) ?? Buffer.alloc(0)
