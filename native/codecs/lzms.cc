@@ -125,6 +125,16 @@ void MakeCode(const uint16_t* frequencies, size_t symbols, unsigned bits, Entry*
 
 }  // namespace
 
+namespace {
+
+// The same, from which on what came before counts half.
+void MakeCodeAnew(uint16_t* frequencies, size_t symbols, unsigned bits, Entry* table, size_t room) {
+  MakeCode(frequencies, symbols, bits, table, room);
+  for (size_t n = 0; n < symbols; n++) frequencies[n] = static_cast<uint16_t>((frequencies[n] >> 1) + 1);
+}
+
+}  // namespace
+
 template <size_t kMost, unsigned kTableBits, unsigned kPeriod>
 void Lzms::AdaptiveCode<kMost, kTableBits, kPeriod>::Reset(size_t count) {
   symbols = count;
@@ -136,8 +146,7 @@ void Lzms::AdaptiveCode<kMost, kTableBits, kPeriod>::Reset(size_t count) {
 template <size_t kMost, unsigned kTableBits, unsigned kPeriod>
 void Lzms::AdaptiveCode<kMost, kTableBits, kPeriod>::MakeAnew() {
   left = kPeriod;
-  MakeCode(frequencies, symbols, kTableBits, table, sizeof table / sizeof *table);
-  for (size_t n = 0; n < symbols; n++) frequencies[n] = static_cast<uint16_t>((frequencies[n] >> 1) + 1);
+  MakeCodeAnew(frequencies, symbols, kTableBits, table, sizeof table / sizeof *table);
 }
 
 template <size_t kStates>
@@ -373,16 +382,21 @@ int OpcodeSize(const uint8_t* at) {
   }
 }
 
-// The next byte that such an opcode begins with, or `end`; 16 bytes after it can be read.
+// The next place where such an opcode may be, by its first byte or two, or `end`; 16 bytes after it can be read.
 inline uint8_t* FindOpcode(uint8_t* at, uint8_t* end) {
 #ifdef __SSE2__
-  const auto all = [](int byte) { return _mm_set1_epi8(static_cast<char>(byte)); };
+  const auto is = [](__m128i bytes, int byte) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(static_cast<char>(byte))); };
+  const auto masked = [](__m128i bytes, int mask) {
+    return _mm_and_si128(bytes, _mm_set1_epi8(static_cast<char>(mask)));
+  };
   for (; at < end; at += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    const __m128i rex = _mm_cmpeq_epi8(_mm_and_si128(bytes, all(0xfb)), all(0x48));
-    const __m128i call = _mm_cmpeq_epi8(_mm_and_si128(bytes, all(0xfe)), all(0xe8));
-    const __m128i other = _mm_or_si128(_mm_cmpeq_epi8(bytes, all(0xff)), _mm_cmpeq_epi8(bytes, all(0xf0)));
-    const int found = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(rex, call), other));
+    const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + 1));
+    const __m128i call = is(masked(first, 0xfe), 0xe8);
+    const __m128i move = _mm_and_si128(is(masked(first, 0xfb), 0x48), is(masked(second, 0xf9), 0x89));
+    const __m128i indirect = _mm_and_si128(is(first, 0xff), is(second, 0x15));
+    const __m128i locked = _mm_and_si128(is(first, 0xf0), is(second, 0x83));
+    const int found = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(call, move), _mm_or_si128(indirect, locked)));
     if (found != 0) return std::min(at + __builtin_ctz(static_cast<unsigned>(found)), end);
   }
   return end;

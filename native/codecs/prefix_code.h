@@ -145,10 +145,12 @@ inline void CopyMatchInWords(uint8_t* out, size_t offset, size_t length) {
   const uint8_t* from = out - offset;
   const uint8_t* const end = out + length;
   if (offset >= 16) {
+    // Two at a time: most matches are no longer
     do {
       std::memcpy(out, from, 16);
-      out += 16;
-      from += 16;
+      std::memcpy(out + 16, from + 16, 16);
+      out += 32;
+      from += 32;
     } while (out < end);
   } else if (offset >= 8) {
     do {

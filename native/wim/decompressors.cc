@@ -8,7 +8,9 @@ namespace stowage::wim {
 namespace {
 
 // Of our decompressors, those at least as fast as libwim's, as `npm run bench -- codecs` measures them.
-constexpr bool OursIsFaster(int type) { return type == codecs::kXpress || type == codecs::kLzx; }
+constexpr bool OursIsFaster(int type) {
+  return type == codecs::kXpress || type == codecs::kLzx || type == codecs::kLzms;
+}
 
 }  // namespace
 
