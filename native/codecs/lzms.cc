@@ -90,32 +90,33 @@ void MakeCode(const uint16_t* frequencies, size_t symbols, unsigned bits, Entry*
   // Symbols in that order, and pairs, which come in the order of their weights
   uint32_t leaves[kMostSymbols + 2];
   uint32_t weights[kMostSymbols + 2];
-  uint16_t leaf_parents[kMostSymbols];
-  uint16_t parents[kMostSymbols];
+  uint16_t leaf_parents[kMostSymbols] = {};
+  uint16_t parents[kMostSymbols] = {};
   for (size_t n = 0; n < symbols; n++) leaves[n] = frequencies[sorted[n]];
   leaves[symbols] = leaves[symbols + 1] = kNone;
   const size_t pairs = symbols - 1;
   std::fill_n(weights, symbols + 1, kNone);
   size_t leaf = 0, pair = 0;
-  for (uint16_t n = 0; n < pairs; n++) {
+  for (size_t n = 0; n < pairs; n++) {
+    const auto parent = static_cast<uint16_t>(n);
     uint32_t weight;
     if (leaves[leaf + 1] <= weights[pair]) {
       weight = leaves[leaf] + leaves[leaf + 1];
-      leaf_parents[leaf] = leaf_parents[leaf + 1] = n;
+      leaf_parents[leaf] = leaf_parents[leaf + 1] = parent;
       leaf += 2;
     } else if (weights[pair + 1] < leaves[leaf]) {
       weight = weights[pair] + weights[pair + 1];
-      parents[pair] = parents[pair + 1] = n;
+      parents[pair] = parents[pair + 1] = parent;
       pair += 2;
     } else {
       weight = leaves[leaf] + weights[pair];
-      leaf_parents[leaf++] = n;
-      parents[pair++] = n;
+      leaf_parents[leaf++] = parent;
+      parents[pair++] = parent;
     }
     weights[n] = weight;
   }
   // Neither in the order of symbols nor in that of pairs do depths grow, so the rarest symbols have the longest codes
-  uint8_t depths[kMostSymbols];
+  uint8_t depths[kMostSymbols] = {};
   depths[pairs - 1] = 1;
   for (size_t n = pairs - 1; n-- > 0;) depths[n] = static_cast<uint8_t>(depths[parents[n]] + 1);
   uint8_t lengths[kMostSymbols];
@@ -187,7 +188,7 @@ struct Lzms::Input {
     }
     const uint32_t bound = (range >> 6) * state.probability;
     const uint32_t leaving = static_cast<uint32_t>(state.history >> 63);
-    *before = *before * 2 % kStates;
+    *before = (*before << 1) % static_cast<unsigned>(kStates);
     if (code < bound) {
       range = bound;
       state.zeros += leaving;
@@ -210,7 +211,7 @@ struct Lzms::Input {
       const uint64_t word = Get<uint64_t>(back - 8);
       held |= word >> count;
       const unsigned units = (63 - count) >> 4;
-      back -= 2 * units;
+      back -= size_t{2} * units;
       count += 16 * units;
       return;
     }

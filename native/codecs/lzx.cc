@@ -91,6 +91,18 @@ bool ReadLengths(Bits* bits, uint8_t* at, size_t count) {
   return true;
 }
 
+// [MS-PATCH] 2.3.6: the offset of a match in slot 3 or later; up to 21 bits must be held. With aligned offsets,
+// `aligned` is the table of the code of their last three bits.
+template <bool kAlignedOffsets>
+inline uint32_t TakeOffset(Bits* bits, size_t slot, const Entry* aligned, unsigned aligned_bits) {
+  const unsigned extra = kSlot.extra[slot];
+  if (!kAlignedOffsets || extra < 3) return kSlot.base[slot] - 2 + bits->Take(extra);
+  const uint32_t high = kSlot.base[slot] - 2 + bits->Take(extra - 3) * 8;
+  const Entry low = aligned[bits->held >> (64 - aligned_bits)];
+  bits->Drop(CodeBits(low));
+  return high + Meaning(low);
+}
+
 // Undoes what the compressor did to the targets of x86 calls: it made them absolute, in a file of a nominal size.
 void UndoCalls(uint8_t* begin, size_t size) {
   constexpr int32_t kNominalSize = 12000000;
@@ -227,15 +239,7 @@ bool Lzx::Fast(Bits* shared, Output* output, uint8_t* end) {
       if (slot == 2) third = first;
       if (slot == 1) second = first;
     } else {
-      const unsigned extra = kSlot.extra[slot];
-      if (kAlignedOffsets && extra >= 3) {
-        offset = kSlot.base[slot] - 2 + bits.Take(extra - 3) * 8;
-        const Entry low = aligned_[bits.held >> (64 - kAlignedBits)];
-        bits.Drop(CodeBits(low));
-        offset += Meaning(low);
-      } else {
-        offset = kSlot.base[slot] - 2 + bits.Take(extra);
-      }
+      offset = TakeOffset<kAlignedOffsets>(&bits, slot, aligned_, kAlignedBits);
       third = second;
       second = first;
     }
@@ -279,15 +283,7 @@ bool Lzx::Careful(Bits* bits, Output* output, uint8_t* end) {
       recent_[slot] = recent_[0];
     } else {
       bits->FillOrNeed(24);
-      const unsigned extra = kSlot.extra[slot];
-      if (kAlignedOffsets && extra >= 3) {
-        offset = kSlot.base[slot] - 2 + bits->Take(extra - 3) * 8;
-        const Entry low = aligned_[bits->held >> (64 - kAlignedBits)];
-        bits->Drop(CodeBits(low));
-        offset += Meaning(low);
-      } else {
-        offset = kSlot.base[slot] - 2 + bits->Take(extra);
-      }
+      offset = TakeOffset<kAlignedOffsets>(bits, slot, aligned_, kAlignedBits);
       recent_[2] = recent_[1];
       recent_[1] = recent_[0];
     }

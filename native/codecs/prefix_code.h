@@ -66,7 +66,7 @@ struct Bits {
     word = (word & 0x0000ffff0000ffff) << 16 | (word >> 16 & 0x0000ffff0000ffff);
     held |= word >> count;
     const unsigned units = (63 - count) >> 4;
-    in += 2 * units;
+    in += size_t{2} * units;
     count += 16 * units;
   }
 
@@ -84,7 +84,7 @@ struct Bits {
   // Gives back what was read after Fill(): as if Need(`wanted`) had been called instead.
   void GiveBack(unsigned wanted) {
     const unsigned units = count < wanted ? 0 : (count - wanted) >> 4;
-    in -= 2 * units;
+    in -= size_t{2} * units;
     count -= 16 * units;
     held &= ~(count == 0 ? ~uint64_t{0} : ~uint64_t{0} >> count);
   }
