@@ -1,12 +1,13 @@
 /**
  * Ratios against peers: `npm run bench [-- [PART...] [--quick] [--rounds=N]]` with the parts layer, to-wim, difference,
- * bundle, inventory, recovery, wim, registry and registry-https, or all of them. Ours and the peer take turns on the same warm cache. Exits with 1 if a
+ * bundle, inventory, recovery, wim, codecs, registry and registry-https, or all of them. Ours and the peer take turns on the same warm cache. Exits with 1 if a
  * promise is not kept; promises are about the full size, so `--quick` only prints figures. With `--before=CHECKOUT`, the peer is
  * Stowage itself as it was built there, in every path or in those whose name has one of the words.
  */
 import { spawnSync } from 'node:child_process'
 import { benchBefore } from './before.mjs'
 import { benchBundle } from './bundle.mjs'
+import { benchCodecs } from './codecs.mjs'
 import { benchDifference } from './difference.mjs'
 import { benchInventory } from './inventory.mjs'
 import { benchLayer } from './layer.mjs'
@@ -26,6 +27,7 @@ const PARTS = {
   inventory: () => benchInventory({ report, quick }),
   recovery: () => benchRecovery({ size, rounds, report }),
   wim: () => benchWim({ size, rounds, report }),
+  codecs: () => benchCodecs({ size, rounds, report }),
   // Two programs on two processors vary by a tenth
   registry: () => benchRegistry({ size, rounds: asked ?? (quick ? rounds : 7), report }),
   'registry-https': () => benchRegistry({ size, rounds: asked ?? (quick ? rounds : 7), report, secure: true }),

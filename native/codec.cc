@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "promise_worker.h"
+#include "wim/decompressors.h"
 #include "wim/library.h"
 
 namespace stowage {
@@ -57,17 +58,24 @@ Napi::Value CompressChunk(const Napi::CallbackInfo& info) {
       });
 }
 
-// decompressChunk(type: number, chunkSize: number, compressed: Buffer, size: number): Promise<Buffer>
+wim::Decompressors::Whose Whose(const Napi::Value& value) {
+  if (!value.IsString()) return wim::Decompressors::Whose::kFaster;
+  return value.As<Napi::String>().Utf8Value() == "ours" ? wim::Decompressors::Whose::kOurs
+                                                        : wim::Decompressors::Whose::kLibrary;
+}
+
+// decompressChunk(type: number, chunkSize: number, compressed: Buffer, size: number, whose?: 'ours' | 'libwim'):
+// Promise<Buffer>
 Napi::Value DecompressChunk(const Napi::CallbackInfo& info) {
   const auto type = Type(info[0]);
   const uint32_t chunk_size = info[1].As<Napi::Number>();
   const size_t size = info[3].As<Napi::Number>().Uint32Value();
   return PromiseWorker<Bytes>::Run(
       info.Env(), "wim:decompress",
-      [type, chunk_size, compressed = Copy(info[2]), size] {
+      [type, chunk_size, compressed = Copy(info[2]), size, whose = Whose(info[4])] {
         Bytes chunk(size);
-        wim::Decompressors().Decompress(type, chunk_size, compressed.data(), compressed.size(), chunk.data(), size,
-                                        "a chunk");
+        wim::Decompressors(whose).Decompress(type, chunk_size, compressed.data(), compressed.size(), chunk.data(), size,
+                                             "a chunk");
         return chunk;
       },
       [](Napi::Env env, Bytes& bytes) -> Napi::Value {

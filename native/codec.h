@@ -1,4 +1,4 @@
-// libwim's codecs for one chunk at a time.
+// Compresses and decompresses one chunk at a time.
 #ifndef STOWAGE_CODEC_H_
 #define STOWAGE_CODEC_H_
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 const native = dirname(fileURLToPath(import.meta.url))
 const [os = 'linux', ...wanted] = process.argv.slice(2)
-const rooms = wanted.length > 0 ? wanted : ['.', 'base', 'wim', 'layer', 'recovery', 'medium', 'transfer']
+const rooms = wanted.length > 0 ? wanted : ['.', 'base', 'codecs', 'wim', 'layer', 'recovery', 'medium', 'transfer']
 
 /** What uses POSIX sockets and file descriptors. */
 const POSIX = /^native\/(?:transfer\/|(?:blob_send|blob_write|content_hash)_job\.cc$)/

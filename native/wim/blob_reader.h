@@ -14,7 +14,7 @@
 
 #include "../base/worker_pool.h"
 #include "blob_table.h"
-#include "library.h"
+#include "decompressors.h"
 
 namespace stowage::wim {
 

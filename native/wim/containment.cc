@@ -8,6 +8,7 @@
 
 #include "../base/error.h"
 #include "../base/little_endian.h"
+#include "library.h"
 #include "limits.h"
 #include "text.h"
 

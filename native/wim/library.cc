@@ -209,22 +209,6 @@ std::string LibraryErrorDetails() {
   return text;
 }
 
-void Decompressors::Decompress(int type, uint32_t chunk_size, const void* from, size_t from_size, void* to,
-                               size_t to_size, const std::string& where) {
-  auto& decompressor = made_[{type, chunk_size}];
-  if (!decompressor) {
-    CheckLibrary("create a decompressor for " + where, [&] {
-      wimlib_decompressor* made = nullptr;
-      const int code = Libwim().create_decompressor(static_cast<wimlib_compression_type>(type), chunk_size, &made);
-      decompressor.reset(made);
-      return code;
-    });
-  }
-  if (Libwim().decompress(from, from_size, to, to_size, decompressor.get()) != 0) {
-    throw Error("WIM_CORRUPT", where + ": the compressed data is damaged");
-  }
-}
-
 size_t Compressors::Compress(int type, uint32_t chunk_size, unsigned level, void* from, size_t size, void* to) {
   auto& compressor = made_[{type, chunk_size, level}];
   if (!compressor) {

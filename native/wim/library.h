@@ -8,7 +8,6 @@
 #include <memory>
 #include <string>
 #include <tuple>
-#include <utility>
 
 #include "libwim.h"
 
@@ -35,21 +34,7 @@ struct ArchiveDeleter {
 };
 using ArchiveHandle = std::unique_ptr<WIMStruct, ArchiveDeleter>;
 
-// Decompressors of one thread, made when first needed: they are expensive and must not be shared between threads.
-class Decompressors {
- public:
-  // `from` and `to` have exactly these sizes. Throws WIM_CORRUPT naming `where` if the data is damaged.
-  void Decompress(int type, uint32_t chunk_size, const void* from, size_t from_size, void* to, size_t to_size,
-                  const std::string& where);
-
- private:
-  struct Deleter {
-    void operator()(wimlib_decompressor* decompressor) const { Libwim().free_decompressor(decompressor); }
-  };
-  std::map<std::pair<int, uint32_t>, std::unique_ptr<wimlib_decompressor, Deleter>> made_;
-};
-
-// Compressors of one thread, as Decompressors are.
+// Compressors of one thread, made when first needed: they are expensive and must not be shared between threads.
 class Compressors {
  public:
   // Writes at most `size` - 1 bytes to `to`, and returns how many; 0 if the data does not get smaller, and then `from`

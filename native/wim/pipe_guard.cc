@@ -13,7 +13,7 @@
 
 #include "../base/error.h"
 #include "../base/little_endian.h"
-#include "library.h"
+#include "decompressors.h"
 #include "limits.h"
 #include "metadata.h"
 #include "pipe.h"

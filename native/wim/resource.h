@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "../base/file.h"
+#include "decompressors.h"
 #include "header.h"
-#include "library.h"
 
 namespace stowage::wim {
 

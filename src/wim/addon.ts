@@ -38,7 +38,14 @@ export interface Binding {
   unmountImage(directory: string, flags: number, onEvent: (event: unknown) => void): Promise<void>
   /** Undefined if the chunk does not get smaller. */
   compressChunk(compression: number, level: number, chunk: Buffer): Promise<Buffer | undefined>
-  decompressChunk(compression: number, chunkSize: number, compressed: Buffer, size: number): Promise<Buffer>
+  /** By our own decompressor or by libwim's; if `whose` is not given, by the faster one. */
+  decompressChunk(
+    compression: number,
+    chunkSize: number,
+    compressed: Buffer,
+    size: number,
+    whose?: 'ours' | 'libwim',
+  ): Promise<Buffer>
   /** In bytes; 0 if there is no such compressor. */
   compressorMemory(compression: number, chunkSize: number, level: number): number
   /** Version of the libwim found at run time, such as `1.13.6`. */

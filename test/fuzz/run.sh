@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of WIM files, of layers, of compressed layers and of DEFLATE, one after the other:
-# test/fuzz/run.sh [SECONDS] [CORPUS] [wim|layer|compressed|inflate].
+# Fuzzes the readers of WIM files, of layers, of compressed layers, of DEFLATE and of the chunks of WIMs, one after the other:
+# test/fuzz/run.sh [SECONDS] [CORPUS] [wim|layer|compressed|inflate|decompress].
 # Needs clang with libFuzzer's runtime (Debian: clang, libclang-rt-14-dev), zlib1g-dev, wimtools and zstd for the seeds. What it finds
 # stays in the corpus directory as crash-*, slow-*, oom-*.
 set -euo pipefail
@@ -9,7 +9,7 @@ seconds=${1:-60}
 corpus=$(realpath -m "${2:-${TMPDIR:-/tmp}/stowage-fuzz}")
 here=$(cd "$(dirname "$0")" && pwd)
 native=$here/../../native
-only=${3:-wim layer compressed inflate}
+only=${3:-wim layer compressed inflate decompress}
 flags=(-std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined "-I$native")
 options=("-max_total_time=$seconds" -rss_limit_mb=1500 -timeout=20 -use_value_profile=1 -print_final_stats=1)
 export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=600
@@ -25,7 +25,7 @@ sources() { node "$native/sources.mjs" linux "$@" | sed "s,^,$native/../,"; }
 fuzz_wim() {
   mkdir -p "$corpus/corpus-found" "$corpus/seeds"
   clang++ "${flags[@]}" \
-    "$here/wim-reader.cc" $(sources base wim) \
+    "$here/wim-reader.cc" $(sources base codecs wim) \
     -o "$corpus/wim-reader" -lwim -l:libdeflate.a -l:libcrypto.a -lpthread
   # Seeds: one small tree in every form a WIM has.
   for form in 'none --compress=none' 'xpress --compress=XPRESS' 'lzx --compress=LZX' 'lzms --compress=LZMS' \
@@ -82,6 +82,32 @@ fuzz_inflate() {
   gzip -nc "$tree/a/directory/noise" | tail -c +11 | head -c -8 >"$seeds/stored"
   gzip -nc "$tree/a/text" | tail -c +11 | head -c -8 >"$seeds/long"
   (cd "$corpus" && ./inflate "${options[@]}" -max_len=20000 inflate-found inflate-seeds)
+}
+
+fuzz_decompress() {
+  mkdir -p "$corpus/decompress-found" "$corpus/decompress-seeds"
+  clang++ "${flags[@]}" "$here/decompress.cc" $(sources codecs) -o "$corpus/decompress" -lwim
+  # Seeds: text and machine code in each compression, after the head that the target reads.
+  node --input-type=module - "$native/../dist/index.js" "$corpus/decompress-seeds" <<'END'
+import { readFileSync, writeFileSync } from 'node:fs'
+const [module, directory] = process.argv.slice(2)
+const { compressChunk } = await import(module)
+const contents = {
+  text: Buffer.from(Array.from({ length: 400 }, (_, n) => `line ${n * 7919} of text`).join('\n')),
+  code: readFileSync(process.execPath).subarray(30_000_000, 30_006_000),
+  zeros: Buffer.alloc(3000),
+  numbers: Buffer.from(Uint32Array.from({ length: 1000 }, (_, n) => n * 1021).buffer),
+  tiny: Buffer.from('aaaaaaaaaa'),
+}
+for (const [number, compression] of ['xpress', 'lzx', 'lzms'].entries())
+  for (const [name, content] of Object.entries(contents))
+    for (const level of [10, 100]) {
+      const compressed = await compressChunk(content, { compression, level })
+      const head = Buffer.from([number, level, (content.length - 1) % 256, (content.length - 1) >> 8])
+      if (compressed) writeFileSync(`${directory}/${compression}-${name}-${level}`, Buffer.concat([head, compressed]))
+    }
+END
+  (cd "$corpus" && ./decompress "${options[@]}" -max_len=20000 decompress-found decompress-seeds)
 }
 
 for reader in $only; do "fuzz_$reader"; done
