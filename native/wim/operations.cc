@@ -282,11 +282,11 @@ Value SetProperty(const Call& call) {
   return {};
 }
 
-template <int (*set)(WIMStruct*, int, const wimlib_tchar*)>
+template <int (*LibwimFunctions::*set)(WIMStruct*, int, const wimlib_tchar*)>
 Value SetText(const Call& call) {
   const OptionalLibraryText value(call.arguments.OptionalText("value"));
   CheckLibrary("change image " + std::to_string(call.Image()),
-               [&] { return set(call.Handle(), call.Image(), value.get()); });
+               [&] { return (Libwim().*set)(call.Handle(), call.Image(), value.get()); });
   return {};
 }
 
@@ -584,10 +584,10 @@ const std::map<std::string, Operation>& Operations() {
       {"renamePath", {RenamePath, Loads::kImage, Changes::kYes}},
       {"resolve", {Resolve}},
       {"resources", {Resources}},
-      {"setDescription", {SetText<wimlib_set_image_descripton>}},
-      {"setFlags", {SetText<wimlib_set_image_flags>}},
+      {"setDescription", {SetText<&LibwimFunctions::set_image_descripton>}},
+      {"setFlags", {SetText<&LibwimFunctions::set_image_flags>}},
       {"setInfo", {SetInfo}},
-      {"setName", {SetText<wimlib_set_image_name>}},
+      {"setName", {SetText<&LibwimFunctions::set_image_name>}},
       {"setOutput", {SetOutput}},
       {"setProperty", {SetProperty}},
       {"split", {Split}},

@@ -20,6 +20,7 @@ t.test('the addon needs no libwim to be loaded', t => {
   const needed = execFileSync('objdump', ['-p', ADDON], { encoding: 'utf8' })
   t.match(needed, /NEEDED +libc\.so/)
   t.notMatch(needed, /NEEDED +libwim/)
+  t.notMatch(execFileSync('objdump', ['-T', ADDON], { encoding: 'utf8' }), /UND.*wimlib_/, 'nor any function of it')
   t.end()
 })
 
