@@ -1,6 +1,6 @@
 /** libwim is loaded when it is needed: what needs it says what to install, everything else works without it. */
 import { execFileSync } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { copyFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
@@ -76,6 +76,19 @@ t.test('what needs libwim says in one line why it cannot be used, and what to do
       t.match(stderr, hint)
     }
   }
+})
+
+t.test('a libwim beside the addon comes before that of the system', async t => {
+  const own = t.testdir()
+  await copyFile(ADDON, join(own, 'stowage.node'))
+  await writeFile(join(own, 'old.c'), 'unsigned wimlib_get_version(void) { return 1u << 20 | 12u << 10; }\n')
+  execFileSync('cc', ['-shared', '-fPIC', '-o', join(own, 'libwim.so.15'), join(own, 'old.c')])
+  const code = `try { require(${JSON.stringify(join(own, 'stowage.node'))}).libraryVersion() } catch (error) { console.log(error.message) }`
+  const told = execFileSync(process.execPath, ['-e', code], {
+    env: { ...process.env, NODE_OPTIONS: '' },
+    encoding: 'utf8',
+  })
+  t.match(told, `${join(own, 'libwim.so.15')} is libwim 1.12.0, which is too old`)
 })
 
 t.test('the library says so as well', t => {
