@@ -5,7 +5,8 @@ import { makeDirectory, PARTIAL } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
 import { directoryFor, Workspace } from '../blob/workspace.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { type FetchedWim, saveImage, type SaveOptions, type CatalogWim, wimName, withFetched } from './save.js'
+import { type CatalogWim, type FetchedWim, withFetched } from './fetch-wim.js'
+import { saveImage, type SaveOptions, wimName } from './save.js'
 
 /** Where a WIM is not wanted, and where it is. */
 export interface WimPlace {
