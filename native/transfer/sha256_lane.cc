@@ -249,16 +249,15 @@ HashThread::~HashThread() {
   thread_.join();
 }
 
-void HashThread::Run() {
+void HashThread::Run() const {
   std::unique_lock<std::mutex> lock(shared);
   threads++;
-  while (!stopping_) {
-    if (offered.empty()) {
-      work.wait(lock);
-      continue;
-    }
+  for (;;) {
+    work.wait(lock, [this] { return stopping_ || !offered.empty(); });
     // Two together take little longer than one
-    if (kPairs && offered.size() < 2 && work.wait_for(lock, kPartner) == std::cv_status::no_timeout) continue;
+    if (kPairs && offered.size() == 1)
+      work.wait_for(lock, kPartner, [this] { return stopping_ || offered.size() != 1; });
+    if (stopping_) break;
     if (!offered.empty()) Sha256Lane::Hash(offered.front(), &lock);
   }
   threads--;

@@ -61,7 +61,7 @@ class HashThread {
   ~HashThread();
 
  private:
-  void Run();
+  void Run() const;
 
   bool stopping_ = false;
   std::thread thread_;

@@ -96,9 +96,9 @@ bool IsMissing(const std::string& path) {
 }
 
 Library Load(const std::string& path) {
-  dlerror();
+  dlerror();  // NOLINT(concurrency-mt-unsafe): it is per thread
   void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  const char* const error = library == nullptr ? dlerror() : nullptr;
+  const char* const error = library == nullptr ? dlerror() : nullptr;  // NOLINT(concurrency-mt-unsafe)
   load_error = error == nullptr ? "" : error;
   return library;
 }
@@ -142,7 +142,7 @@ std::unique_ptr<LibwimFunctions> Bind(Library library, const std::string& path) 
 }
 
 std::unique_ptr<LibwimFunctions> Find() {
-  const char* const named = std::getenv("STOWAGE_LIBWIM");
+  const char* const named = std::getenv("STOWAGE_LIBWIM");  // NOLINT(concurrency-mt-unsafe): Node.js alone sets it
   if (named != nullptr && *named != '\0') {
     if (const Library library = LoadFrom(named)) return Bind(library, named);
     Refuse(std::string("STOWAGE_LIBWIM names ") + named + ", which does not exist");

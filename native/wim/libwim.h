@@ -65,6 +65,7 @@ namespace stowage::wim {
   EACH(write_to_fd)
 
 struct LibwimFunctions {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it is the name of a member
 #define STOWAGE_DECLARE(name) decltype(&::wimlib_##name) name = nullptr;
   STOWAGE_LIBWIM_FUNCTIONS(STOWAGE_DECLARE)
 #undef STOWAGE_DECLARE
