@@ -226,6 +226,7 @@ class Writing implements NativeDownloader {
     this.#turn += 1
     const turn = this.#turn
     const cancel = (): void => this.#job.leave(turn)
+    signal?.throwIfAborted()
     try {
       for await (const _ of this.#landing(() => this.#job.read(turn, file, offset, size), cancel, signal))
         signal?.throwIfAborted()
