@@ -1,7 +1,7 @@
 /** Loads the native addon when it is first needed; no other module loads it. */
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { abortError, StowageError, systemCode } from './errors.js'
+import { abortError, fileError, StowageError, systemCode } from './errors.js'
 
 let loaded: unknown
 
@@ -33,7 +33,7 @@ function partsOf(): Readonly<Record<string, unknown>> {
 }
 
 /** A job on a thread of the addon: `native/thread_job.h`. */
-interface ThreadJob {
+export interface ThreadJob {
   cancel(): void
   /** Stops the thread and releases what it holds. */
   close(): void
@@ -65,6 +65,15 @@ export async function runThreadJob<Result>(
     signal?.removeEventListener('abort', cancel)
     job?.close()
   }
+}
+
+/**
+ * The {@link fileError} of what the addon met while it read `path`: its errors do not name a system call, as those of
+ * Node.js do. ABORTED is returned as it is, for {@link abortError}.
+ */
+export function readFailure(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || systemCode(error) === 'ABORTED') return error
+  return fileError(Object.assign(error, { syscall: 'read' }), path)
 }
 
 function load(): unknown {

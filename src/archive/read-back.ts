@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { abortError, fileError, StowageError } from '../errors.js'
-import { nativePart, runThreadJob } from '../native.js'
+import { nativePart, readFailure, runThreadJob } from '../native.js'
 import { type Digest, digestFromHex, digestOf, hexOf } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
 import { pieces } from '../tar/pieces.js'
@@ -221,7 +221,7 @@ export async function dropCache(path: string): Promise<boolean> {
   try {
     return (await drop(resolve(path))) && (await dropBehind(drop, path))
   } catch (error) {
-    throw fileError(error instanceof Error ? Object.assign(error, { syscall: 'read' }) : error, path)
+    throw readFailure(error, path)
   }
 }
 
@@ -252,7 +252,7 @@ async function readRegions(
         report(event)
       }),
     signal,
-    error => fileError(Object.assign(error as Error, { syscall: 'read' }), nameOf(files[reading])), // it is an Error
+    error => readFailure(error, nameOf(files[reading])),
   )
   return { ...result, cached: result.cached || !reached }
 }

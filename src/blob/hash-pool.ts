@@ -5,7 +5,7 @@
 import * as os from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { abortError, fileError, StowageError } from '../errors.js'
-import { nativePart, runThreadJob } from '../native.js'
+import { nativePart, readFailure, runThreadJob } from '../native.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
 import type { DiskRange } from './blob-store.js'
 import { type NativePlain, type Plain, plainOf } from './layer-watch.js'
@@ -115,7 +115,7 @@ async function hashNatively(
         report(event)
       }),
     signal,
-    error => fileError(Object.assign(error as Error, { syscall: 'read' }), ranges[at]?.file ?? ''), // native/thread_job.h throws Errors
+    error => readFailure(error, ranges[at]?.file ?? ''),
   )
   const hashed = { digest: digestFromHex(hex), read }
   return found.plain ? { ...hashed, plain: plainOf(found.plain, hex) } : hashed

@@ -1,6 +1,6 @@
 /** Sends a blob from a file as a request body, on a native thread. The receiver must check that it is complete. */
-import { abortError, fileError, StowageError } from '../errors.js'
-import { nativePart } from '../native.js'
+import { abortError, StowageError } from '../errors.js'
+import { nativePart, readFailure } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { BlobPlace } from './blob-store.js'
 import type { NativeRequest } from './native-download.js'
@@ -57,10 +57,7 @@ export async function sendBlob(
     if (answer.length > 0) return answer
     throw tooShort(blob, size)
   } catch (error) {
-    const own =
-      error instanceof Error && 'written' in error
-        ? fileError(Object.assign(error, { syscall: 'read' }), place.file)
-        : error
+    const own = error instanceof Error && 'written' in error ? readFailure(error, place.file) : error
     throw abortError(own, signal)
   } finally {
     signal?.removeEventListener('abort', cancel)

@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
-import { abortError, fileError, systemCode } from '../errors.js'
-import { nativePart } from '../native.js'
+import { abortError, fileError } from '../errors.js'
+import { nativePart, readFailure } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { BlobPlace, Bytes, PutOptions } from './blob-store.js'
 import { type NativePlain, type Plain, plainOf } from './layer-watch.js'
@@ -150,11 +150,6 @@ async function writeHere(
   }
 }
 
-/** An error of the addon, as one of the system. */
-function readError(error: unknown): unknown {
-  return systemCode(error) === 'ABORTED' ? error : Object.assign(error as object, { syscall: 'read' })
-}
-
 /** The JavaScript side of a native thread that writes one blob. */
 class Writing implements NativeDownloader {
   readonly #job: NativeBlobWriteJob
@@ -229,10 +224,11 @@ class Writing implements NativeDownloader {
     signal?.throwIfAborted()
     try {
       for await (const _ of this.#landing(() => this.#job.read(turn, file, offset, size), cancel, signal))
-        signal?.throwIfAborted()
+        if (signal?.aborted) break
     } catch (error) {
-      throw error === this.#failure ? error : fileError(readError(error), file)
+      throw error === this.#failure ? error : readFailure(error, file)
     }
+    signal?.throwIfAborted()
   }
 
   async *#landing(begin: () => void, cancel: () => void, signal: AbortSignal | undefined): AsyncIterable<number> {
