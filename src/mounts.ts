@@ -9,7 +9,7 @@ rememberMounts()
 
 /** Adds what is mounted now to what {@link isUnmounted} knows: at the start, and whenever a medium is looked at. */
 export function rememberMounts(): void {
-  for (const point of mountPoints()) seen.add(point)
+  for (const { point } of mountTable()) seen.add(point)
 }
 
 /** Whether the file system that `path` was on is no longer mounted: its medium was pulled out, or it was unmounted. */
@@ -39,10 +39,6 @@ function isOnItsOwn(directory: string): boolean {
 function isMounted(point: string): boolean {
   const word = point.replace(/[ \t\n\\]/g, character => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`)
   return tableText().includes(` ${word} `)
-}
-
-function mountPoints(): readonly string[] {
-  return mountTable().map(({ point }) => point)
 }
 
 /** A line of the table of mounts. */

@@ -8,7 +8,7 @@ import { fileError, StowageError, systemCode } from '../errors.js'
 import { type CatalogWim, type FetchedWim, withFetched } from './fetch-wim.js'
 import { saveImage, type SaveOptions, wimName } from './save.js'
 
-/** Where a WIM is not wanted, and where it is. */
+/** Where a WIM may be kept while it is used. */
 export interface WimPlace {
   /** The output, beside which there is room; by default, the directory for temporary files. */
   readonly beside?: string | undefined

@@ -1,4 +1,5 @@
 /** Types for the part of the native addon that works on WIM files and layers. */
+import type { ThreadJob } from '../native.js'
 import type { LayerCompressionType } from '../oci/compression.js'
 import type { WimInfo } from './info.js'
 
@@ -38,7 +39,7 @@ export interface Binding {
   unmountImage(directory: string, flags: number, onEvent: (event: unknown) => void): Promise<void>
   /** Undefined if the chunk does not get smaller. */
   compressChunk(compression: number, level: number, chunk: Buffer): Promise<Buffer | undefined>
-  /** By our own decompressor or by libwim's; if `whose` is not given, by the faster one. */
+  /** By our own decompressor, or by libwim's: tests compare the two. */
   decompressChunk(
     compression: number,
     chunkSize: number,
@@ -132,12 +133,9 @@ export interface NativeThreadEvent<Result> {
 }
 
 /** The base of all jobs on a thread: `native/thread_job.h`. */
-export interface NativeThreadJob {
+export interface NativeThreadJob extends ThreadJob {
   /** Marks the end of the input. */
   finish(): void
-  cancel(): void
-  /** Cancels the job if it is running, waits for it, and releases its WIM, file and memory. */
-  close(): void
 }
 
 /** With the bytes of the tar so far, before and after compression. */
