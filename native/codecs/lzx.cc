@@ -113,7 +113,7 @@ void UndoCalls(uint8_t* begin, size_t size) {
     at = static_cast<uint8_t*>(std::memchr(at, kCall, static_cast<size_t>(end - at)));
     if (at == nullptr) return;
     const auto place = static_cast<int32_t>(at - begin);
-    const auto target = static_cast<int32_t>(Get<uint32_t>(at + 1));
+    const auto target = static_cast<int32_t>(Load32(at + 1));
     if (target >= -place && target < kNominalSize)
       Put32(at + 1, static_cast<uint32_t>(target >= 0 ? target - place : target + kNominalSize));
     at += 5;
@@ -169,7 +169,7 @@ bool Lzx::StoredBlock(Bits* bits, Output* out, size_t size) {
   const auto left = static_cast<size_t>(bits->end - bits->in);
   if (left < 12 || left - 12 < size) return false;
   for (uint32_t& offset : recent_) {
-    offset = Get<uint32_t>(bits->in);
+    offset = Load32(bits->in);
     bits->in += 4;
     if (offset == 0) return false;
   }

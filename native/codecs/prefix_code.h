@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "../base/little_endian.h"
+
 namespace stowage::codecs {
 
 // A code's entry in a table. Bits 0 to 7 are the length of the code, 8 to 29 what it stands for, as the format's own
@@ -35,20 +37,6 @@ constexpr size_t TableRoom(unsigned bits, size_t symbols, unsigned most = kMostB
   return (size_t{1} << bits) + (symbols * (size_t{1} << more) + more) / (more + 1);
 }
 
-// Little-endian numbers, each in one access.
-template <typename Number>
-Number Get(const uint8_t* from) {
-  Number number;
-  std::memcpy(&number, from, sizeof number);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-  const Number as_stored = number;
-  number = 0;
-  for (size_t n = 0; n < sizeof number; n++)
-    number = static_cast<Number>(number | (as_stored >> 8 * n & 0xff) << 8 * (sizeof number - 1 - n));
-#endif
-  return number;
-}
-
 // Bits that were read, the next one highest, and the input after them.
 struct Bits {
   const uint8_t* in;
@@ -61,7 +49,7 @@ struct Bits {
 
   // Until at least 48 bits are held; 8 bytes must be left. What is held besides is read again.
   void Fill() {
-    uint64_t word = Get<uint64_t>(in);
+    uint64_t word = Load64(in);
     word = word << 32 | word >> 32;
     word = (word & 0x0000ffff0000ffff) << 16 | (word >> 16 & 0x0000ffff0000ffff);
     held |= word >> count;
@@ -74,7 +62,7 @@ struct Bits {
   void Need(unsigned wanted) {
     while (count < wanted) {
       if (end - in >= 2) {
-        held |= uint64_t{Get<uint16_t>(in)} << (48 - count);
+        held |= uint64_t{Load16(in)} << (48 - count);
         in += 2;
       }
       count += 16;
@@ -123,11 +111,6 @@ struct Bits {
     return entry;
   }
 };
-
-inline void Put32(uint8_t* to, uint32_t number) {
-  number = Get<uint32_t>(reinterpret_cast<const uint8_t*>(&number));  // little-endian
-  std::memcpy(to, &number, sizeof number);
-}
 
 // Copies a match within the output; `length` is at least 1, the caller has checked that it stays there.
 inline void CopyMatch(uint8_t* out, size_t offset, size_t length) {

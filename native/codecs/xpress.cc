@@ -27,7 +27,7 @@ size_t LongLength(Bits* bits) {
   if (length < kLong + kLongBytes) return length;
   // A length below 15 would have been shorter without; libwim takes it
   if (bits->end - bits->in < 2) return 0;
-  length = Get<uint16_t>(bits->in);
+  length = Load16(bits->in);
   bits->in += 2;
   return length;
 }

@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('../../native', import.meta.url))
 /** For each room of native/, the rooms that its files may include. `.` are the wrappers, which alone know Node.js. */
 const MAY_INCLUDE: Readonly<Record<string, readonly string[]>> = {
   base: ['base'],
-  codecs: ['codecs'],
+  codecs: ['base', 'codecs'],
   wim: ['base', 'codecs', 'wim'],
   transfer: ['base', 'transfer'],
   layer: ['base', 'wim', 'layer'],
