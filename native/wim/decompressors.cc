@@ -5,15 +5,6 @@
 
 namespace stowage::wim {
 
-namespace {
-
-// Of our decompressors, those at least as fast as libwim's, as `npm run bench -- codecs` measures them.
-constexpr bool OursIsFaster(int type) {
-  return type == codecs::kXpress || type == codecs::kLzx || type == codecs::kLzms;
-}
-
-}  // namespace
-
 void Decompressors::Decompress(int type, uint32_t chunk_size, const void* from, size_t from_size, void* to,
                                size_t to_size, const std::string& where) {
   auto found = made_.find({type, chunk_size});
@@ -30,7 +21,7 @@ void Decompressors::Decompress(int type, uint32_t chunk_size, const void* from, 
 
 Decompressors::Made Decompressors::Make(int type, uint32_t chunk_size, const std::string& where) const {
   Made made;
-  if (whose_ != Whose::kLibrary && (whose_ == Whose::kOurs || OursIsFaster(type))) {
+  if (whose_ != Whose::kLibrary) {
     made.ours = codecs::Make(type, chunk_size);
     if (made.ours) return made;
     // Otherwise libwim says what is wrong

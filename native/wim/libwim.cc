@@ -32,11 +32,6 @@ constexpr char kName[] = "libwim.so.15";
 // Of libwim's version number, as wimlib_get_version() gives it: 1.13.0, whose functions are used.
 constexpr uint32_t kOldest = 1u << 20 | 13u << 10;
 
-std::string VersionText(uint32_t version) {
-  return std::to_string(version >> 20) + "." + std::to_string(version >> 10 & 1023) + "." +
-         std::to_string(version & 1023);
-}
-
 #ifdef _WIN32
 
 using Library = HMODULE;
@@ -163,6 +158,11 @@ std::unique_ptr<LibwimFunctions> Find() {
 }
 
 }  // namespace
+
+std::string VersionText(uint32_t version) {
+  return std::to_string(version >> 20) + "." + std::to_string(version >> 10 & 1023) + "." +
+         std::to_string(version & 1023);
+}
 
 const LibwimFunctions& Libwim() {
   // Never destroyed: exit() may run while threads still use it

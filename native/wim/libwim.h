@@ -4,6 +4,9 @@
 
 #include <wimlib.h>
 
+#include <cstdint>
+#include <string>
+
 namespace stowage::wim {
 
 // The functions that are used, without "wimlib_".
@@ -70,6 +73,9 @@ struct LibwimFunctions {
   STOWAGE_LIBWIM_FUNCTIONS(STOWAGE_DECLARE)
 #undef STOWAGE_DECLARE
 };
+
+// "1.13.6", of what wimlib_get_version() gives.
+std::string VersionText(uint32_t version);
 
 // Loads libwim from STOWAGE_LIBWIM, from beside the addon, or from where the system has it. Throws LIBWIM_MISSING:
 // there is none, it cannot be loaded, or it is too old. Safe from any thread; tries again after it failed.
