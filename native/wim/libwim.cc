@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -138,6 +139,7 @@ std::unique_ptr<LibwimFunctions> Bind(Library library, const std::string& path) 
 
 std::unique_ptr<LibwimFunctions> Find() {
   const char* const named = std::getenv("STOWAGE_LIBWIM");  // NOLINT(concurrency-mt-unsafe): Node.js alone sets it
+  if (named != nullptr && std::strcmp(named, "none") == 0) Refuse("libwim is not used, because STOWAGE_LIBWIM is none");
   if (named != nullptr && *named != '\0') {
     if (const Library library = LoadFrom(named)) return Bind(library, named);
     Refuse(std::string("STOWAGE_LIBWIM names ") + named + ", which does not exist");

@@ -77,8 +77,9 @@ struct LibwimFunctions {
 // "1.13.6", of what wimlib_get_version() gives.
 std::string VersionText(uint32_t version);
 
-// Loads libwim from STOWAGE_LIBWIM, from beside the addon, or from where the system has it. Throws LIBWIM_MISSING:
-// there is none, it cannot be loaded, or it is too old. Safe from any thread; tries again after it failed.
+// Loads libwim from where STOWAGE_LIBWIM says, from beside the addon, or from where the system has it. Throws
+// LIBWIM_MISSING: there is none, it cannot be loaded, it is too old, or STOWAGE_LIBWIM is "none". Safe from any thread;
+// tries again after it failed.
 const LibwimFunctions& Libwim();
 
 }  // namespace stowage::wim

@@ -175,7 +175,7 @@ export function nativeError(error: unknown, path: string): unknown {
 
 /** What to do about a libwim that is missing, or of which the addon says why it cannot be used. */
 function libwimHint(message: string): string {
-  if (message.startsWith('STOWAGE_LIBWIM')) return 'Unset it, or set it to the path of libwim itself.'
+  if (message.includes('STOWAGE_LIBWIM')) return 'Unset it, or set it to the path of libwim itself.'
   // The loader's words: it has no error codes
   if (/version `.*' not found|ELF|too short|cannot open shared object/.test(message))
     return `It was made for another system, or what it needs is missing. ${installLibwim()}`

@@ -58,6 +58,7 @@ t.test('what needs libwim says in one line why it cannot be used, and what to do
       /^stowage: STOWAGE_LIBWIM names \/nowhere\/libwim\.so\.15, which does not exist$/m,
       /Unset it/,
     ],
+    ['none', /^stowage: libwim is not used, because STOWAGE_LIBWIM is none$/m, /Unset it/],
     [old, /libwim\.so\.15 is libwim 1\.12\.0, which is too old: 1\.13 or newer is needed$/m, /Install libwim/],
     [text, /^stowage: libwim cannot be loaded: .*text\.so: .*$/m, /made for another system.*Install libwim/],
     [
