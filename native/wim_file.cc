@@ -44,7 +44,9 @@ void WimFile::Register(Napi::Env env) {
                                            {
                                                InstanceMethod<&WimFile::Info>("info"),
                                                InstanceMethod<&WimFile::Paths>("paths"),
+                                               InstanceMethod<&WimFile::IsOpened>("isOpened"),
                                                InstanceMethod<&WimFile::Property>("property"),
+                                               InstanceMethod<&WimFile::Xml>("xml"),
                                                InstanceMethod<&WimFile::Blobs>("blobs"),
                                                InstanceMethod<&WimFile::FindBlob>("findBlob"),
                                                InstanceMethod<&WimFile::ReadMetadata>("readMetadata"),
@@ -134,11 +136,26 @@ Napi::Value WimFile::Paths(const Napi::CallbackInfo& info) {
   return ToJavaScript(info.Env(), wim::Object{{"parts", std::move(parts)}, {"references", std::move(references)}});
 }
 
-// property(image: number, name: string): string | undefined
+// xml(): Buffer, as it is in the file.
+Napi::Value WimFile::Xml(const Napi::CallbackInfo& info) {
+  const std::vector<uint8_t>& xml = ArchiveOf(info.This())->xml();
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), xml.data(), xml.size());
+}
+
+// isOpened(): boolean, whether libwim has the WIM, with what was changed in memory.
+Napi::Value WimFile::IsOpened(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), WimOf(info.This())->library->opened());
+}
+
+// property(image: number, name: string): string | undefined, as libwim has it. Waits for a running operation.
 Napi::Value WimFile::Property(const Napi::CallbackInfo& info) {
   const std::string name = wim::Wtf8FromUtf16(info[1].As<Napi::String>().Utf16Value());
-  const auto value = wim::PropertyOf(*WimOf(info.This()), info[0].As<Napi::Number>(), name);
-  return value ? ToJavaScript(info.Env(), wim::Value(*value)) : info.Env().Undefined();
+  try {
+    const auto value = wim::PropertyOf(*WimOf(info.This()), info[0].As<Napi::Number>(), name);
+    return value ? ToJavaScript(info.Env(), wim::Value(*value)) : info.Env().Undefined();
+  } catch (const Error& error) {
+    throw ToJavaScript(info.Env(), error);
+  }
 }
 
 // blobs(): { hashes: Buffer (20 bytes each), sizes: Float64Array, ranks: Uint32Array }, one element a blob.

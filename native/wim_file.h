@@ -25,7 +25,9 @@ class WimFile : public Napi::ObjectWrap<WimFile> {
  private:
   Napi::Value Info(const Napi::CallbackInfo& info);
   Napi::Value Paths(const Napi::CallbackInfo& info);
+  Napi::Value IsOpened(const Napi::CallbackInfo& info);
   Napi::Value Property(const Napi::CallbackInfo& info);
+  Napi::Value Xml(const Napi::CallbackInfo& info);
   Napi::Value Blobs(const Napi::CallbackInfo& info);
   Napi::Value FindBlob(const Napi::CallbackInfo& info);
   Napi::Value ReadMetadata(const Napi::CallbackInfo& info);

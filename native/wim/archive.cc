@@ -4,6 +4,7 @@
 
 #include "../base/error.h"
 #include "containment.h"
+#include "limits.h"
 
 namespace stowage::wim {
 
@@ -44,6 +45,12 @@ std::vector<Part> OpenParts(const std::vector<std::string>& paths) {
   return parts;
 }
 
+std::vector<uint8_t> ReadXml(const File& file, const Header& header) {
+  if (header.xml.size_in_wim == 0) throw Error("WIM_CORRUPT", file.path() + " has no XML data");
+  Decompressors decompressors;
+  return ReadWhole(Resource::From(file, header, header.xml), kLargestXml, decompressors);
+}
+
 }  // namespace
 
 std::shared_ptr<const Archive> Archive::Open(const std::vector<std::string>& paths,
@@ -51,11 +58,17 @@ std::shared_ptr<const Archive> Archive::Open(const std::vector<std::string>& pat
   std::shared_ptr<Archive> archive(new Archive);
   std::vector<Part> parts = OpenParts(paths);
   archive->header_ = parts.front().header;
+  archive->xml_ = ReadXml(*parts.front().file, archive->header_);
   for (Part& part : parts) {
     archive->paths_.push_back(part.file->path());
     archive->size_ += part.file->size();
     part.file->AdviseSequential();
     archive->blobs_.Add(std::move(part.file), part.header);
+  }
+  const size_t images = archive->blobs_.metadata().size();
+  if (images < archive->header_.image_count) {
+    throw Error("WIM_CORRUPT", archive->path() + ": its header says " + std::to_string(archive->header_.image_count) +
+                                   " images, but its blob table has the metadata of " + std::to_string(images));
   }
   for (const std::string& path : references) {
     auto file = std::make_unique<File>(path, File::Mode::kRead);

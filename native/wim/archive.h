@@ -31,6 +31,9 @@ class Archive {
   // Of all parts, in bytes.
   uint64_t size() const { return size_; }
 
+  // The XML data, as it is in the file: UTF-16LE.
+  const std::vector<uint8_t>& xml() const { return xml_; }
+
   // Of image `image`, 1-based.
   Metadata ReadMetadata(uint32_t image) const;
 
@@ -41,6 +44,7 @@ class Archive {
   std::vector<std::string> references_;
   Header header_;
   BlobTable blobs_;
+  std::vector<uint8_t> xml_;
   uint64_t size_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// The dentries and blobs of a WIM as libwim lists them, packed for JavaScript; src/wim/entry.ts unpacks them.
+// The files and blobs of a WIM as libwim lists them, with what was changed in memory.
 #ifndef STOWAGE_WIM_ENTRIES_H_
 #define STOWAGE_WIM_ENTRIES_H_
 
@@ -11,12 +11,11 @@
 
 namespace stowage::wim {
 
-// { batches: list of bytes, security: list of bytes }: the tree of `image` at `path`, depth first.
+// The tree of `image` at `path`, depth first: what EntryPack gives.
 Value ListEntries(WIMStruct* wim, int image, const std::string& path, int flags, Observer& observer);
-// The same as JSON: a list of bytes, each a piece of text with a line for each file, commas between them. What a line
-// holds is in docs/wim.md.
+// The same as JSON: what EntryJson gives.
 Value ListEntriesAsJson(WIMStruct* wim, int image, const std::string& path, int flags, Observer& observer);
-// The blobs, metadata resources first: one record each.
+// The blobs, metadata resources first: one record of PackResource() each.
 Value ListResources(WIMStruct* wim);
 
 }  // namespace stowage::wim

@@ -160,12 +160,14 @@ void PutStream(JsonText& json, const EntryFacts::Stream& stream) {
     json.Text(stream.name);
     json.Raw(",");
   }
-  if (stream.sha1 != nullptr) {
-    PutHex(json, "\"sha1\":\"", {reinterpret_cast<const char*>(stream.sha1), 20});
+  const wimlib_resource_entry& resource = stream.resource;
+  const std::string_view sha1(reinterpret_cast<const char*>(resource.sha1_hash), sizeof resource.sha1_hash);
+  if (std::any_of(sha1.begin(), sha1.end(), [](char byte) { return byte != 0; })) {
+    PutHex(json, "\"sha1\":\"", sha1);
     json.Raw(",");
   }
-  PutNumber(json, "\"size\":", stream.size);
-  json.Raw(stream.missing ? ",\"missing\":true}" : "}");
+  PutNumber(json, "\"size\":", resource.uncompressed_size);
+  json.Raw(resource.is_missing ? ",\"missing\":true}" : "}");
 }
 
 }  // namespace

@@ -13,6 +13,9 @@ namespace stowage::wim {
 namespace {
 
 constexpr uint32_t kDefaultChunkSize = 32768;
+// Of the format: that of all WIMs, and of those with solid resources.
+constexpr uint32_t kVersion = 0x10d00;
+constexpr uint32_t kSolidVersion = 0xe00;
 
 }  // namespace
 
@@ -54,6 +57,15 @@ Header Header::From(const File& file) {
                   file.path() + ": the header at the end of this pipable WIM is missing; the file was cut short");
     }
   }
+  if (const uint32_t size = Load32(bytes.data() + 8); size != kSize) {
+    throw Error("WIM_CORRUPT", file.path() + ": its header says that it has " + std::to_string(size) +
+                                   " bytes, but a WIM header has 208");
+  }
+  header.version = Load32(bytes.data() + 0x0c);
+  if (header.version != kVersion && header.version != kSolidVersion) {
+    throw Error("UNSUPPORTED", file.path() + ": its header names version " + std::to_string(header.version) +
+                                   " of the WIM format; known are 68864 (1.13) and 3584 (solid)");
+  }
   header.flags = Load32(bytes.data() + 0x10);
   header.chunk_size = Load32(bytes.data() + 0x14);
   if (header.chunk_size == 0) header.chunk_size = kDefaultChunkSize;
@@ -63,6 +75,8 @@ Header Header::From(const File& file) {
   header.image_count = Load32(bytes.data() + 0x2c);
   header.blob_table = ResourceHeader::From(bytes.data() + 0x30);
   header.xml = ResourceHeader::From(bytes.data() + 0x48);
+  header.boot_index = Load32(bytes.data() + 0x78);
+  header.integrity = ResourceHeader::From(bytes.data() + 0x7c);
   header.compression = CompressionOf(header.flags, file.path());
   if (header.part == 0 || header.part > header.total_parts) {
     throw Error("WIM_CORRUPT", file.path() + ": its header says that it is part " + std::to_string(header.part) +

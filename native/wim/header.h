@@ -31,9 +31,13 @@ struct ResourceHeader {
 };
 
 struct Header {
-  // Those about compression.
   enum Flags : uint32_t {
     kCompressed = 0x2,
+    kReadonly = 0x4,
+    kSpanned = 0x8,
+    kResourceOnly = 0x10,
+    kMetadataOnly = 0x20,
+    kWriteInProgress = 0x40,
     kRpFix = 0x80,
     kXpress = 0x20000,
     kLzx = 0x40000,
@@ -42,6 +46,7 @@ struct Header {
   };
   static constexpr size_t kSize = 208;
 
+  uint32_t version = 0;
   uint32_t flags = 0;
   uint32_t chunk_size = 0;
   // One of libwim's wimlib_compression_type.
@@ -53,8 +58,12 @@ struct Header {
   bool pipable = false;
   ResourceHeader blob_table;
   ResourceHeader xml;
+  // From 1; 0: none.
+  uint32_t boot_index = 0;
+  // At offset 0 if there is none.
+  ResourceHeader integrity;
 
-  // Throws NOT_A_WIM or WIM_CORRUPT naming the file.
+  // Throws NOT_A_WIM, WIM_CORRUPT, or UNSUPPORTED for another version of the format, naming the file.
   static Header From(const File& file);
 };
 

@@ -13,8 +13,6 @@ namespace stowage::wim {
 
 namespace {
 
-// In the header.
-constexpr size_t kIntegrityAt = 0x7c;
 // Size of the table, number of entries and size of a chunk, 4 bytes each.
 constexpr uint64_t kHeadSize = 12;
 
@@ -25,9 +23,7 @@ std::optional<IntegrityTable> IntegrityTable::Read(const File& file) {
     return Error("WIM_CORRUPT", file.path() + ": its integrity table " + what);
   };
   const Header header = Header::From(file);
-  std::array<uint8_t, Header::kSize> bytes;
-  file.Read(bytes.data(), bytes.size(), header.pipable ? file.size() - bytes.size() : 0);
-  const ResourceHeader at = ResourceHeader::From(bytes.data() + kIntegrityAt);
+  const ResourceHeader& at = header.integrity;
   if (at.offset == 0) return std::nullopt;
   const ResourceHeader& blobs = header.blob_table;
   if (blobs.offset > file.size() || blobs.size_in_wim > file.size() - blobs.offset) {

@@ -71,6 +71,8 @@ const char* CauseIn(const std::string& details) {
 std::mutex start_mutex;
 bool started = false;
 int library_flags = 0;
+// A WIM was opened, with which libwim may be started later.
+bool fixed = false;
 
 }  // namespace
 
@@ -89,10 +91,24 @@ void StartLibrary() {
 
 void SetLibraryFlags(int flags) {
   std::lock_guard<std::mutex> lock(start_mutex);
-  if (started && flags != library_flags) {
+  if ((started || fixed) && flags != library_flags) {
     throw Error("INVALID_ARGUMENT", "libwim can be set up only before the first WIM of a process");
   }
   library_flags = flags;
+}
+
+void FixLibraryFlags() {
+  std::lock_guard<std::mutex> lock(start_mutex);
+  fixed = true;
+}
+
+bool IgnoresCase() {
+  std::lock_guard<std::mutex> lock(start_mutex);
+#ifdef _WIN32
+  return !(library_flags & WIMLIB_INIT_FLAG_DEFAULT_CASE_SENSITIVE);
+#else
+  return library_flags & WIMLIB_INIT_FLAG_DEFAULT_CASE_INSENSITIVE;
+#endif
 }
 
 // Long because it is a table: one line for each of libwim's codes. The compiler says if one is missing.

@@ -15,8 +15,11 @@ namespace stowage::wim {
 
 // Starts libwim for this process. Safe from any thread, any number of times.
 void StartLibrary();
-// libwim's WIMLIB_INIT_FLAG_*. Throws INVALID_ARGUMENT once libwim has been started.
+// libwim's WIMLIB_INIT_FLAG_*. Throws INVALID_ARGUMENT once libwim has been started, or FixLibraryFlags() called.
 void SetLibraryFlags(int flags);
+void FixLibraryFlags();
+// Whether paths in a WIM are found in any case, by those flags.
+bool IgnoresCase();
 
 // "WIMLIB_ERR_NOTDIR", and libwim's text for it.
 const char* LibraryErrorName(int code);

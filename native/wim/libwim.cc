@@ -175,4 +175,13 @@ const LibwimFunctions& Libwim() {
   return *found;
 }
 
+bool HasLibwim() {
+  try {
+    (void)Libwim();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace stowage::wim

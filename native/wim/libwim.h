@@ -34,9 +34,7 @@ namespace stowage::wim {
   EACH(get_image_property)                    \
   EACH(get_version)                           \
   EACH(get_wim_info)                          \
-  EACH(get_xml_data)                          \
   EACH(global_init)                           \
-  EACH(image_name_in_use)                     \
   EACH(iterate_dir_tree)                      \
   EACH(iterate_lookup_table)                  \
   EACH(join_with_progress)                    \
@@ -81,6 +79,8 @@ std::string VersionText(uint32_t version);
 // LIBWIM_MISSING: there is none, it cannot be loaded, it is too old, or STOWAGE_LIBWIM is "none". Safe from any thread;
 // tries again after it failed.
 const LibwimFunctions& Libwim();
+// Whether it can be loaded.
+bool HasLibwim();
 
 }  // namespace stowage::wim
 

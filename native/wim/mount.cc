@@ -59,14 +59,12 @@ void ForgetSignalHandlers() {
 
 #endif
 
-int ImageNumber(const Arguments& request, const Value& wim, Observer& observer) {
+int ImageNumber(const Arguments& request, WIMStruct* wim) {
   const std::string name = request.Text("image");
-  const Value found = RunOperation("resolve", {{"wim", wim}, {"name", name}}, observer);
-  const double* number = std::get_if<double>(&found);
+  const int number = Libwim().resolve_image(wim, ToLibrary(name).c_str());
   // -1 means all images, and only one can be mounted.
-  if (number == nullptr || *number < 1)
-    throw Error("IMAGE_NOT_FOUND", "\"" + name + "\" is not the name or number of one image");
-  return static_cast<int>(*number);
+  if (number < 1) throw Error("IMAGE_NOT_FOUND", "\"" + name + "\" is not the name or number of one image");
+  return number;
 }
 
 // The process that serves the mount sends its messages as they are in its memory. Their pointers mean nothing here, so
@@ -114,10 +112,10 @@ void MountImage(const Object& values) {
                         {"openFlags", open_flags & WIMLIB_OPEN_FLAG_CHECK_INTEGRITY}},
                        observer);
   }
-  const int image = ImageNumber(request, wim, observer);
+  WIMStruct* handle = std::get<std::shared_ptr<const OpenWim> >(wim)->library->Handle();
+  const int image = ImageNumber(request, handle);
   const std::string directory = request.Text("directory");
   const auto staging = request.OptionalText("stagingDirectory");
-  WIMStruct* handle = std::get<std::shared_ptr<const OpenWim> >(wim)->library->handle.get();
   CheckTree(*std::get<std::shared_ptr<const OpenWim> >(wim)->archive, static_cast<uint32_t>(image));
   ForgetSignalHandlers();
   const pid_t self = getpid();

@@ -4,12 +4,12 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <exception>
-#include <future>
 #include <map>
+#include <thread>
 
 #include "../base/error.h"
 #include "entries.h"
+#include "integrity_check.h"
 #include "library.h"
 #include "listing.h"
 #include "missing.h"
@@ -27,21 +27,6 @@ namespace stowage::wim {
 namespace {
 
 using WimPointer = std::shared_ptr<const OpenWim>;
-
-// Texts as libwim takes them, alive as long as this is.
-class LibraryTexts {
- public:
-  explicit LibraryTexts(const std::vector<std::string>& texts) {
-    for (const std::string& text : texts) texts_.push_back(ToLibrary(text));
-    for (const LibraryText& text : texts_) pointers_.push_back(text.c_str());
-  }
-  const wimlib_tchar* const* data() const { return pointers_.data(); }
-  size_t size() const { return pointers_.size(); }
-
- private:
-  std::vector<LibraryText> texts_;
-  std::vector<const wimlib_tchar*> pointers_;
-};
 
 class OptionalLibraryText {
  public:
@@ -66,12 +51,12 @@ class Use {
     structs_.erase(std::unique(structs_.begin(), structs_.end()), structs_.end());
     for (const auto& wim : structs_) {
       wim->mutex.lock();
-      Libwim().register_progress_function(wim->handle.get(), Progress::Handle, progress);
+      wim->ReportTo(progress);
     }
   }
   ~Use() {
     for (const auto& wim : structs_) {
-      Libwim().register_progress_function(wim->handle.get(), nullptr, nullptr);
+      wim->ReportTo(nullptr);
       wim->mutex.unlock();
     }
   }
@@ -114,40 +99,27 @@ class CompressionLevel {
   static inline size_t users_ = 0;
 };
 
-// `paths`: all parts, the first one first.
-WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress& progress) {
+// Throws WIM_CORRUPT if a file differs from its integrity table.
+void RefuseDamage(const std::vector<std::string>& paths, Observer& observer) {
+  WorkerPool pool(std::max(1u, std::thread::hardware_concurrency()));
+  for (const std::string& path : paths)
+    CheckIntegrity(path, pool, observer,
+                   [](const std::string& message, uint64_t) { throw Error("WIM_CORRUPT", message); });
+}
+
+// `paths`: all parts, in any order.
+WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Observer& observer) {
+  if (paths.empty()) throw Error("INVALID_ARGUMENT", "no file is given");
+  FixLibraryFlags();
   auto wim = std::make_shared<OpenWim>();
   wim->open_flags = flags;
-  if (paths.empty()) throw Error("INVALID_ARGUMENT", "no file is given");
-  const std::string& path = paths.front();
-  // Our own check first: it reports what is not a WIM, and takes no more memory than such a file can need.
-  for (const std::string& part : paths) {
-    const File file(part, File::Mode::kRead);
-    CheckHeader(file, Header::From(file));
-  }
-  // Both read the blob table, which takes half of the time if there are many files. `deferred` too: if no thread can be
-  // started, this one does the work.
-  auto ours = std::async(std::launch::async | std::launch::deferred, [&paths] { return Archive::Open(paths); });
-  std::exception_ptr failure;
-  WIMStruct* opened = nullptr;
-  try {
-    CheckLibrary("open " + path, [&] {
-      return Libwim().open_wim_with_progress(ToLibrary(path).c_str(), flags, &opened, Progress::Handle, &progress);
-    });
-    wim->library = std::make_shared<WimStruct>(ArchiveHandle(opened));
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  wim->archive = ours.get();  // its errors are more precise
-  if (failure) std::rethrow_exception(failure);
-  const auto& parts = wim->archive->paths();
-  if (parts.size() > 1) {
-    const LibraryTexts others({parts.begin() + 1, parts.end()});
-    const int check = flags & WIMLIB_OPEN_FLAG_CHECK_INTEGRITY;
-    CheckLibrary("open the parts of " + path, [&] {
-      return Libwim().reference_resource_files(opened, others.data(), static_cast<unsigned>(others.size()), 0, check);
-    });
-  }
+  wim->archive = Archive::Open(paths);
+  if ((flags & WIMLIB_OPEN_FLAG_ERROR_IF_SPLIT) && wim->archive->header().total_parts > 1)
+    throw Error("WIMLIB_ERR_IS_SPLIT_WIM", paths.front() + " is a part of a split WIM");
+  if (flags & WIMLIB_OPEN_FLAG_CHECK_INTEGRITY) RefuseDamage(wim->archive->paths(), observer);
+  wim->library = std::make_shared<WimStruct>(wim->archive, flags & ~WIMLIB_OPEN_FLAG_CHECK_INTEGRITY);
+  // What cannot be changed is refused now
+  if (flags & WIMLIB_OPEN_FLAG_WRITE_ACCESS) (void)wim->library->Handle();
   return wim;
 }
 
@@ -181,7 +153,7 @@ struct Call {
   Observer& observer;
   Progress& progress;
 
-  WIMStruct* Handle(const char* name = "wim") const { return arguments.Wim(name)->library->handle.get(); }
+  WIMStruct* Handle(const char* name = "wim") const { return arguments.Wim(name)->library->Handle(); }
   int Image() const { return arguments.Int("image"); }
   int Flags() const { return arguments.Int("flags"); }
   unsigned Threads() const { return static_cast<unsigned>(arguments.Size("threads")); }
@@ -192,7 +164,7 @@ struct Call {
   }
 };
 
-Value Open(const Call& call) { return OpenFiles(call.arguments.Texts("paths"), call.Flags(), call.progress); }
+Value Open(const Call& call) { return OpenFiles(call.arguments.Texts("paths"), call.Flags(), call.observer); }
 
 Value Create(const Call& call) {
   WIMStruct* created = nullptr;
@@ -217,23 +189,20 @@ Value Reference(const Call& call) {
       paths.push_back(std::move(path));
     }
   }
-  const LibraryTexts list(paths);
-  CheckLibrary(call.About("open references for"), [&] {
-    return Libwim().reference_resource_files(call.Handle(), list.data(), static_cast<unsigned>(list.size()), 0,
-                                             call.arguments.Int("openFlags"));
-  });
   auto referencing = std::make_shared<OpenWim>(*wim);
   if (wim->archive) {
     std::vector<std::string> references = wim->archive->references();
     references.insert(references.end(), paths.begin(), paths.end());
     referencing->archive = Archive::Open(wim->archive->paths(), references);
   }
+  if (call.arguments.Int("openFlags") & WIMLIB_OPEN_FLAG_CHECK_INTEGRITY) RefuseDamage(paths, call.observer);
+  wim->library->Reference(paths, call.About("open references for"));
   return WimPointer(referencing);
 }
 
 Value ReferenceWims(const Call& call) {
   std::vector<WIMStruct*> handles;
-  for (const WimPointer& other : call.arguments.Wims("wims")) handles.push_back(other->library->handle.get());
+  for (const WimPointer& other : call.arguments.Wims("wims")) handles.push_back(other->library->Handle());
   CheckLibrary(call.About("reference WIMs for"), [&] {
     return Libwim().reference_resources(call.Handle(), handles.data(), static_cast<unsigned>(handles.size()), 0);
   });
@@ -248,29 +217,10 @@ Value ReferenceTemplate(const Call& call) {
   return {};
 }
 
-// 0 when no image has this name or number; -1 for all.
-Value Resolve(const Call& call) {
-  return Libwim().resolve_image(call.Handle(), ToLibrary(call.arguments.Text("name")).c_str());
-}
-
-Value Xml(const Call& call) {
-  void* data = nullptr;
-  size_t size = 0;
-  CheckLibrary(call.About("read the XML of"), [&] { return Libwim().get_xml_data(call.Handle(), &data, &size); });
-  const auto* bytes = static_cast<const uint8_t*>(data);
-  Bytes xml(bytes, bytes + size);
-  std::free(data);
-  return xml;
-}
-
 Value Property(const Call& call) {
   const wimlib_tchar* value =
       Libwim().get_image_property(call.Handle(), call.Image(), ToLibrary(call.arguments.Text("name")).c_str());
   return value == nullptr ? Value() : Value(FromLibrary(value));
-}
-
-Value NameInUse(const Call& call) {
-  return Libwim().image_name_in_use(call.Handle(), ToLibrary(call.arguments.Text("name")).c_str());
 }
 
 Value SetProperty(const Call& call) {
@@ -452,7 +402,7 @@ Value Overwrite(const Call& call) {
   const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
   CheckLibrary(call.About("write"), [&] { return Libwim().overwrite(call.Handle(), call.Flags(), call.Threads()); });
   const int flags = wim->open_flags & ~WIMLIB_OPEN_FLAG_CHECK_INTEGRITY;
-  return OpenFiles(wim->archive->paths(), flags, call.progress);
+  return OpenFiles(wim->archive->paths(), flags, call.observer);
 }
 
 Value Extract(const Call& call) {
@@ -514,10 +464,6 @@ Value Join(const Call& call) {
   return {};
 }
 
-Value Entries(const Call& call) {
-  return ListEntries(call.Handle(), call.Image(), call.arguments.Text("path"), call.Flags(), call.observer);
-}
-
 // The images whose trees libwim loads in an operation: they are checked first.
 enum class Loads { kNothing, kImage, kAll };
 
@@ -539,20 +485,42 @@ void CheckTrees(Loads loads, const Arguments& arguments) {
   if (arguments.Has("template")) check(arguments.Wim("template"), arguments.Int("templateImage"));
 }
 
-// Uses our own readers if the whole image is wanted and is unchanged since it was read from the file.
-Value EntriesAsJson(const Call& call) {
+using OwnLister = std::optional<Value> (*)(const Archive&, const ListingScope&, OddNames, Observer&);
+using LibraryLister = Value (*)(WIMStruct*, int, const std::string&, int, Observer&);
+
+// Whether the images are those in the file.
+bool IsUnchanged(const OpenWim& wim) { return wim.archive && !wim.library->changed; }
+
+// libwim lists what was changed in memory, and images with names that it treats specially, if it is there.
+template <OwnLister own, LibraryLister library>
+Value ListTree(const Call& call) {
   const WimPointer wim = call.arguments.Wim("wim");
-  const bool whole = call.Flags() == WIMLIB_ITERATE_DIR_TREE_FLAG_RECURSIVE && call.arguments.Text("path") == "/";
-  if (whole && wim->archive && !wim->library->changed && call.Image() > 0 &&
-      static_cast<size_t>(call.Image()) <= wim->archive->blobs().metadata().size()) {
-    if (auto listed = ListImageAsJson(*wim->archive, static_cast<uint32_t>(call.Image()), call.observer))
-      return *listed;
+  const std::string path = call.arguments.Text("path");
+  if (IsUnchanged(*wim)) {
+    const uint32_t count = wim->archive->header().image_count;
+    ListingScope scope = {{}, path, call.Flags()};
+    for (uint32_t image = 1; image <= count; image++) {
+      if (call.Image() == WIMLIB_ALL_IMAGES || static_cast<uint32_t>(call.Image()) == image)
+        scope.images.push_back(image);
+    }
+    if (scope.images.empty() && call.Image() != WIMLIB_ALL_IMAGES)
+      throw Error("WIMLIB_ERR_INVALID_IMAGE", wim->archive->path() + " has no image " + std::to_string(call.Image()));
+    auto listed = own(*wim->archive, scope, OddNames::kLeft, call.observer);
+    if (!listed && !HasLibwim()) listed = own(*wim->archive, scope, OddNames::kDropped, call.observer);
+    if (listed) return std::move(*listed);
   }
   CheckTrees(Loads::kImage, call.arguments);
-  return ListEntriesAsJson(call.Handle(), call.Image(), call.arguments.Text("path"), call.Flags(), call.observer);
+  return library(call.Handle(), call.Image(), path, call.Flags(), call.observer);
 }
 
-Value Resources(const Call& call) { return ListResources(call.Handle()); }
+Value Entries(const Call& call) { return ListTree<ListImages, ListEntries>(call); }
+
+Value EntriesAsJson(const Call& call) { return ListTree<ListImagesAsJson, ListEntriesAsJson>(call); }
+
+Value Resources(const Call& call) {
+  const WimPointer wim = call.arguments.Wim("wim");
+  return IsUnchanged(*wim) ? ListBlobs(wim->archive->blobs()) : ListResources(call.Handle());
+}
 
 Value CountBlobsOfWim(const Call& call) { return CountBlobs(call.arguments, call.observer); }
 
@@ -566,7 +534,7 @@ const std::map<std::string, Operation>& Operations() {
       {"create", {Create}},
       {"deleteImage", {DeleteImage, Loads::kAll, Changes::kYes}},
       {"deletePath", {DeletePath, Loads::kImage, Changes::kYes}},
-      {"entries", {Entries, Loads::kImage}},
+      {"entries", {Entries}},
       {"entriesAsJson", {EntriesAsJson}},
       {"export", {Export, Loads::kImage, Changes::kYes}},
       {"extract", {Extract, Loads::kImage}},
@@ -574,7 +542,6 @@ const std::map<std::string, Operation>& Operations() {
       {"extractPathList", {ExtractPathList, Loads::kImage}},
       {"extractPaths", {ExtractPaths, Loads::kImage}},
       {"join", {Join}},
-      {"nameInUse", {NameInUse}},
       {"open", {Open}},
       {"overwrite", {Overwrite, Loads::kAll}},
       {"property", {Property}},
@@ -582,7 +549,6 @@ const std::map<std::string, Operation>& Operations() {
       {"referenceTemplate", {ReferenceTemplate, Loads::kImage}},
       {"referenceWims", {ReferenceWims, Loads::kNothing, Changes::kYes}},
       {"renamePath", {RenamePath, Loads::kImage, Changes::kYes}},
-      {"resolve", {Resolve}},
       {"resources", {Resources}},
       {"setDescription", {SetText<&LibwimFunctions::set_image_descripton>}},
       {"setFlags", {SetText<&LibwimFunctions::set_image_flags>}},
@@ -595,7 +561,6 @@ const std::map<std::string, Operation>& Operations() {
       {"verify", {VerifyWim}},
       {"write", {Write, Loads::kImage}},
       {"writeToFd", {WriteToFd, Loads::kImage}},
-      {"xml", {Xml}},
   };
   return operations;
 }

@@ -69,6 +69,7 @@ Resource Resource::From(const File& file, const Header& header, const ResourceHe
   resource.offset = at.offset;
   resource.size_in_wim = at.size_in_wim;
   resource.size = at.uncompressed_size;
+  resource.part = header.part;
   resource.pipable = header.pipable;
   resource.chunk_size = header.chunk_size;
   if (at.flags & ResourceHeader::kSolid) {

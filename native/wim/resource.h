@@ -23,6 +23,8 @@ struct Resource {
   // WIMLIB_COMPRESSION_TYPE_NONE: stored raw.
   int compression = 0;
   uint32_t chunk_size = 0;
+  // Of the file in a split WIM.
+  uint16_t part = 1;
   bool solid = false;
   bool pipable = false;
 

@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace stowage::wim {
 
@@ -24,6 +25,21 @@ inline std::string ToLibrary(std::string text) { return text; }
 // Nothing for null.
 inline std::string FromLibrary(const wimlib_tchar* text) { return text == nullptr ? std::string() : text; }
 #endif
+
+// Texts as libwim takes them, alive as long as this is.
+class LibraryTexts {
+ public:
+  explicit LibraryTexts(const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) texts_.push_back(ToLibrary(text));
+    for (const LibraryText& text : texts_) pointers_.push_back(text.c_str());
+  }
+  const wimlib_tchar* const* data() const { return pointers_.data(); }
+  size_t size() const { return pointers_.size(); }
+
+ private:
+  std::vector<LibraryText> texts_;
+  std::vector<const wimlib_tchar*> pointers_;
+};
 
 }  // namespace stowage::wim
 

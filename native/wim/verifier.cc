@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <map>
 #include <string_view>
 #include <tuple>
@@ -10,7 +9,7 @@
 #include "../base/error.h"
 #include "../base/little_endian.h"
 #include "blob_reader.h"
-#include "integrity.h"
+#include "integrity_check.h"
 #include "text.h"
 #include "wim_struct.h"
 
@@ -42,25 +41,6 @@ void ReportDamage(Work work, Report report) {
     report(error);
   }
 }
-
-struct IntegrityProgress {
-  std::string path;
-  uint64_t total_bytes;
-  uint64_t completed_bytes;
-  uint64_t total_chunks;
-  uint64_t completed_chunks;
-  uint32_t chunk_size;
-
-  void ReportTo(Observer& observer) const {
-    observer.ReportCount("verify-integrity:" + path, {{"type", "verify-integrity"},
-                                                      {"path", path},
-                                                      {"totalBytes", total_bytes},
-                                                      {"completedBytes", completed_bytes},
-                                                      {"totalChunks", total_chunks},
-                                                      {"completedChunks", completed_chunks},
-                                                      {"chunkSize", chunk_size}});
-  }
-};
 
 struct StreamProgress {
   uint64_t total_bytes = 0;
@@ -115,7 +95,12 @@ Verification Verifier::Run() {
     uint32_t part = 0;
     for (const std::string& path : archive_->paths()) {
       part++;
-      ReportDamage([&] { CheckIntegrity(part, path); },
+      const auto report = [this, part](const std::string& message, uint64_t offset) {
+        Finding& finding = Report(kIntegrityFinding, message);
+        finding.offset = offset;
+        finding.part = part;
+      };
+      ReportDamage([&] { CheckIntegrity(path, pool_, observer_, report); },
                    [&](const Error& error) { Report(kIntegrityFinding, error.what()).part = part; });
     }
   }
@@ -142,58 +127,6 @@ void Verifier::ReportBlob(const Blob& blob, const std::string& message) {
   const auto& paths = archive_->paths();
   const auto part = std::find(paths.begin(), paths.end(), resource.file->path());
   if (part != paths.end()) finding.part = static_cast<uint32_t>(part - paths.begin() + 1);
-}
-
-void Verifier::CheckIntegrity(uint32_t part, const std::string& path) {
-  const File file(path, File::Mode::kRead);
-  const auto table = IntegrityTable::Read(file);
-  if (!table) return;
-  struct Check {
-    size_t chunk;
-    Sha1Hash found;
-    Outcome outcome;
-  };
-  IntegrityProgress progress = {path, table->end - table->begin, 0, table->hashes.size(), 0, table->chunk_size};
-  progress.ReportTo(observer_);
-  // Tasks refer to local variables: none may still run when those are gone.
-  struct Checks : std::deque<std::unique_ptr<Check>> {
-    ~Checks() {
-      for (auto& check : *this) check->outcome.Join();
-    }
-  } checks;
-  const auto stop = [this] { return observer_.cancelled(); };
-  for (size_t next = 0; next < table->hashes.size() || !checks.empty();) {
-    while (next < table->hashes.size() && checks.size() < size_t{2} * pool_.size()) {
-      checks.push_back(std::make_unique<Check>());
-      Check* const check = checks.back().get();
-      check->chunk = next++;
-      pool_.Submit([check, &table, &file, stop](unsigned) {
-        check->outcome.Settle([&] { check->found = table->HashOf(file, check->chunk, stop); });
-      });
-    }
-    Check& check = *checks.front();
-    const uint64_t offset = table->ChunkBegin(check.chunk);
-    std::string wrong;
-    ReportDamage(
-        [&] {
-          check.outcome.Wait();
-          if (check.found == table->hashes[check.chunk]) return;
-          wrong = path + ": the " + std::to_string(table->ChunkSize(check.chunk)) + " bytes at offset " +
-                  std::to_string(offset) + " have SHA-1 " + Hex(check.found) + ", but the integrity table says " +
-                  Hex(table->hashes[check.chunk]);
-        },
-        [&](const Error& error) { wrong = error.what(); });
-    StopIfCancelled();
-    if (!wrong.empty()) {
-      Finding& finding = Report(kIntegrityFinding, wrong);
-      finding.offset = offset;
-      finding.part = part;
-    }
-    progress.completed_chunks++;
-    progress.completed_bytes += table->ChunkSize(check.chunk);
-    progress.ReportTo(observer_);
-    checks.pop_front();
-  }
 }
 
 void Verifier::CheckImages() {

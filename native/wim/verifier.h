@@ -61,7 +61,6 @@ class Verifier {
   // How a resource lies relative to the one before it.
   enum class Standing { kApart, kRepeats, kOverlaps };
 
-  void CheckIntegrity(uint32_t part, const std::string& path);
   void CheckImages();
   std::vector<Standing> StandingsOf(const std::vector<Blob>& metadata) const;
   void CheckImage(uint32_t image, UsersOf& missing);

@@ -1,7 +1,8 @@
-// One WIMStruct of libwim, and what our own readers know about its files.
+// A WIM as JavaScript holds it: our own readers of its files, and libwim's WIMStruct where libwim does the work.
 #ifndef STOWAGE_WIM_WIM_STRUCT_H_
 #define STOWAGE_WIM_WIM_STRUCT_H_
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -10,22 +11,46 @@
 #include "archive.h"
 #include "containment.h"
 #include "library.h"
+#include "observer.h"
 
 namespace stowage::wim {
 
-// libwim allows a WIMStruct one caller at a time. An operation locks those it uses for as long as it lasts.
-struct WimStruct {
-  explicit WimStruct(ArchiveHandle owned) : handle(std::move(owned)) {}
+// libwim opens the files when it is first needed. It allows a WIMStruct one caller at a time: an operation locks those
+// it uses for as long as it lasts, and all members are used under the mutex.
+class WimStruct {
+ public:
+  // Made in memory.
+  explicit WimStruct(ArchiveHandle made) : handle_(std::move(made)), opened_(true) {}
+  // Of `archive`, without its references. `flags` are libwim's to open it.
+  WimStruct(std::shared_ptr<const Archive> archive, int flags) : archive_(std::move(archive)), flags_(flags) {}
 
-  const ArchiveHandle handle;
+  // Throws LIBWIM_MISSING, WIMLIB_ERR_*, or WIM_ERROR if the file has changed since it was opened.
+  WIMStruct* Handle();
+  // Whether libwim has it, with what was changed in memory. Needs no mutex.
+  bool opened() const { return opened_; }
+  // libwim finds blobs in these files too, now or once it opens the WIM. `about` opens the message of an error.
+  void Reference(const std::vector<std::string>& paths, const std::string& about);
+  // Where libwim reports to from now on; null: nowhere.
+  void ReportTo(Progress* progress);
+
   std::mutex mutex;
-  // Under the mutex: the images that libwim may load.
+  // The images that libwim may load.
   TreeGuard guard;
-  // Under the mutex: an image was added, changed or deleted, or blobs of other WIMs were referenced.
+  // An image was added, changed or deleted, or blobs of other WIMs were referenced.
   bool changed = false;
+
+ private:
+  ArchiveHandle Open() const;
+
+  ArchiveHandle handle_;
+  std::atomic<bool> opened_{false};
+  const std::shared_ptr<const Archive> archive_;
+  const int flags_ = 0;
+  std::vector<std::string> references_;
+  Progress* progress_ = nullptr;
 };
 
-// A WIM as JavaScript holds it. It never changes: if the file does, a new one replaces it.
+// It never changes: if the file does, a new one replaces it.
 struct OpenWim {
   std::shared_ptr<WimStruct> library;
   // Null for a WIM that is not a file yet.
@@ -34,9 +59,9 @@ struct OpenWim {
   int open_flags = 0;
 };
 
-// libwim's information about a WIM as it is in memory.
+// Information about a WIM as it is in memory, as libwim gives it. Waits for a running operation.
 wimlib_wim_info InfoOf(const OpenWim& wim);
-// A property of image `image` (1-based) by libwim's path: "NAME", "WINDOWS/VERSION/BUILD".
+// A property of image `image` (1-based) by libwim's path, "WINDOWS/VERSION/BUILD", as libwim has it in memory.
 std::optional<std::string> PropertyOf(const OpenWim& wim, int image, const std::string& name);
 
 }  // namespace stowage::wim

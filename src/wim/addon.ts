@@ -56,7 +56,12 @@ export interface Binding {
 export interface NativeWimFile {
   info(): NativeWimInfo
   paths(): { readonly parts: readonly string[]; readonly references: readonly string[] }
+  /** Whether libwim has it open, so that it knows what was changed in memory. */
+  isOpened(): boolean
+  /** As libwim has it in memory. */
   property(image: number, name: string): string | undefined
+  /** The XML data in the file, UTF-16LE. */
+  xml(): Buffer
   /** For each blob, 20 bytes of SHA-1, the size in bytes and the rank of its position in the file. */
   blobs(): { readonly hashes: Buffer; readonly sizes: Float64Array; readonly ranks: Uint32Array }
   /** Index of the blob with this SHA-1. */

@@ -4,6 +4,7 @@ import type { Platform } from '../oci/platform.js'
 import type { NativeWimFile } from './addon.js'
 import { compressionName } from './compression.js'
 import type { WimInfo } from './info.js'
+import type { WimXml } from './wim-xml.js'
 
 /** One image, from the archive's XML. */
 export interface WimImage {
@@ -42,15 +43,19 @@ export interface WimFacts {
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { 0: '386', 5: 'arm', 6: 'ia64', 9: 'amd64', 12: 'arm64' }
 
-/** Reads the facts from libwim, which must not be running a job on this WIM. */
-export function readFacts(native: NativeWimFile): WimFacts {
+/**
+ * Reads the facts while no job is running on this WIM: from libwim if it has the WIM, with what was changed in memory,
+ * else from `xml()`, the XML data in the file.
+ */
+export function readFacts(native: NativeWimFile, xml: () => WimXml): WimFacts {
   const { compression, guid, ...facts } = native.info()
   const info: WimInfo = { ...facts, compression: compressionName(compression), guid: guid.toString('hex') }
-  return { info, images: Array.from({ length: info.imageCount }, (_, n) => readImage(native, n + 1)) }
+  const source = native.isOpened() ? native : xml()
+  return { info, images: Array.from({ length: info.imageCount }, (_, n) => readImage(source, n + 1)) }
 }
 
-function readImage(native: NativeWimFile, index: number): WimImage {
-  const text = (name: string): string | undefined => native.property(index, name)
+function readImage(source: Pick<NativeWimFile, 'property'> | WimXml, index: number): WimImage {
+  const text = (name: string): string | undefined => source.property(index, name)
   const count = (name: string): number => Number(text(name) ?? 0)
   return {
     index,

@@ -20,11 +20,13 @@ import { JobQueue, type JobWatch, startJob } from './job.js'
 import { type BlobCounts, missingFile, type MissingFile } from './missing.js'
 import type { EntriesOptions, ImageNumber, JobOptions } from './options.js'
 import type { VerifyOptions, WimVerification } from './verify.js'
+import { decodeXml, WimXml } from './wim-xml.js'
 
 /** The reading half of {@link WimFile}, with the native archive and the job queue that both halves use. */
 export class WimArchive implements AsyncDisposable {
   #native: NativeWimFile
   #facts: WimFacts | undefined
+  #xml: WimXml | undefined
   #paths: { readonly parts: readonly string[]; readonly references: readonly string[] }
   #closed = false
   /** Resolves when no job is changing the file. */
@@ -77,20 +79,21 @@ export class WimArchive implements AsyncDisposable {
 
   /** Resolves an image as wimlib does: a number, a name, `all` or `*`. Throws IMAGE_NOT_FOUND. */
   async resolveImage(selector: string | number): Promise<ImageNumber> {
-    const number = (await this.job('resolve', { name: String(selector) })) as number // the result of `resolve`
-    if (number === 0) return this.image(selector).index
-    return number === -1 ? 'all' : number
+    if (/^(?:all|\*)$/i.test(String(selector))) return 'all'
+    return findImage((await this.settled()).images, selector, this.name).index
   }
 
   /** The XML data of the file, as text without the byte order mark. Source: the WIM white paper, "XML data". */
   async xml(): Promise<string> {
-    const bytes = (await this.job('xml')) as Buffer // the result of `xml`
-    return bytes.toString('utf16le').replace(/^\ufeff/, '')
+    await this.settled()
+    return this.#guard(() => decodeXml(this.#native.xml()))
   }
 
-  /** A property of an image by libwim's path: `NAME`, `WINDOWS/VERSION/BUILD`, `WINDOWS/LANGUAGES/LANGUAGE[1]`. */
-  async property(image: number, name: string): Promise<string | undefined> {
-    return (await this.job('property', { image: imageNumber(image), name })) as string | undefined // its result
+  /** A property of an image by its path: `NAME`, `WINDOWS/VERSION/BUILD`, `WINDOWS/LANGUAGES/LANGUAGE[1]`. */
+  async property(image: number, path: string): Promise<string | undefined> {
+    await this.settled()
+    if (!this.#native.isOpened()) return this.#parsedXml().property(imageNumber(image), path)
+    return (await this.job('property', { image: imageNumber(image), name: path })) as string | undefined // its result
   }
 
   /**
@@ -241,15 +244,26 @@ export class WimArchive implements AsyncDisposable {
     }
   }
 
+  /** The facts once the jobs that were started before have ended. */
+  protected async settled(): Promise<WimFacts> {
+    this.openNative()
+    await this.queue.idle
+    return this.#keepFacts()
+  }
+
   /** Replaces the native archive with the result of `overwrite` or `reference`. */
   protected replace(native: unknown): void {
-    ;[this.#native, this.#facts] = [native as NativeWimFile, undefined]
+    ;[this.#native, this.#facts, this.#xml] = [native as NativeWimFile, undefined, undefined]
     this.#paths = this.#native.paths()
   }
 
-  /** Caches the facts, because libwim cannot be queried while a job is running. */
+  /** Caches the facts, because the WIM cannot be queried while a job is running. */
   #keepFacts(): WimFacts {
-    return (this.#facts ??= this.#guard(() => readFacts(this.#native)))
+    return (this.#facts ??= this.#guard(() => readFacts(this.#native, () => this.#parsedXml())))
+  }
+
+  #parsedXml(): WimXml {
+    return (this.#xml ??= new WimXml(this.#native.xml(), this.#native.info().imageCount, this.name))
   }
 
   #guard<T>(call: () => T): T {

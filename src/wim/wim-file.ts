@@ -52,7 +52,9 @@ import { partsOf } from './parts.js'
 export async function openWim(path: string, options: OpenOptions = {}): Promise<WimFile> {
   const parts = await partsOf(path)
   const native = await startJob('open', { paths: parts, flags: openFlags(options) }, path, options).result
-  return new WimFile(native as NativeWimFile) // the result of `open`
+  const wim = new WimFile(native as NativeWimFile) // the result of `open`
+  wim.images() // throws if the XML data is damaged
+  return wim
 }
 
 /** Creates a WIM in memory, which {@link WimFile.write} writes with `compression`, by default LZX. */
@@ -94,7 +96,7 @@ export class WimFile extends WimArchive {
   }
 
   async imageNameInUse(name: string): Promise<boolean> {
-    return (await this.job('nameInUse', { name })) as boolean // its result
+    return (await this.settled()).images.some(image => image.name === name)
   }
 
   /** Adds an image without files, and returns its number. */

@@ -1,6 +1,6 @@
 /** libwim is loaded when it is needed: what needs it says what to install, everything else works without it. */
 import { execFileSync } from 'node:child_process'
-import { copyFile, writeFile } from 'node:fs/promises'
+import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
@@ -8,6 +8,9 @@ import { commandOf } from '../../src/wim/install-libwim.js'
 import { stowage } from '../support/command.js'
 import { shopImage } from '../support/samples.js'
 import { writeLayout } from '../support/images.js'
+import { richWim } from '../support/wims.js'
+import { digestOf } from '../../src/oci/digest.js'
+import { scratch } from '../support/scratch.js'
 
 const ADDON = join(import.meta.dirname, '../../build/Release/stowage.node')
 const WIM = join(import.meta.dirname, '../../fixtures/nanoserver-sample.wim')
@@ -67,16 +70,38 @@ t.test('what needs libwim says in one line why it cannot be used, and what to do
       /what it needs is missing.*Install libwim/,
     ],
   ] as const) {
-    for (const args of [
-      ['wim', 'info', WIM],
-      ['wim', 'capture', own, join(own, 'new.wim')],
-    ]) {
-      const { code, stderr } = await withLibwim(path, args)
-      t.equal(code, 1, `${path}: ${stderr}`)
-      t.match(stderr, message)
-      t.match(stderr, hint)
-    }
+    const { code, stderr } = await withLibwim(path, ['wim', 'capture', own, join(own, 'new.wim')])
+    t.equal(code, 1, `${path}: ${stderr}`)
+    t.match(stderr, message)
+    t.match(stderr, hint)
   }
+})
+
+t.test('without libwim, WIMs are read, and give the same', async t => {
+  const rich = richWim(t)
+  const results = []
+  for (const libwim of ['none', '']) {
+    const cwd = scratch(t)
+    const outputs: string[] = []
+    for (const args of [
+      ['wim', 'info', rich, '--check'],
+      ['wim', 'info', rich, '--xml', '--blobs', '--json'],
+      ['wim', 'dir', rich, '1', '--detailed'],
+      ['wim', 'dir', rich, '1', '--path=/', '--one-file-only', '--json'],
+      ['wim', 'verify', rich],
+      ['wim', 'extract', WIM, '1', '/Windows/System32/config/SOFTWARE', '--to-stdout'],
+      ['layer', 'from-wim', WIM, '-o', 'layer.tar.gz'],
+      ['pack', `wim:${WIM}`, '-o', 'bundle'],
+      ['install', '--wim', WIM, '--to', 'oci:store'],
+    ]) {
+      const { code, stdout, stderr } = await stowage(args, { cwd, env: { STOWAGE_LIBWIM: libwim } })
+      t.equal(code, 0, `${args.join(' ')}: ${stderr}`)
+      outputs.push(stdout)
+    }
+    const blobs = (await readdir(join(cwd, 'store/blobs/sha256'))).sort()
+    results.push({ outputs, blobs, layer: digestOf(await readFile(join(cwd, 'layer.tar.gz'))) })
+  }
+  t.strictSame(results[0], results[1])
 })
 
 t.test('a libwim beside the addon comes before that of the system', async t => {

@@ -58,6 +58,37 @@ t.test('entriesAsJson() lists the same by our own readers as by libwim, in every
   }
 })
 
+t.test('entries() and resources() list the same by our own readers as by libwim', async t => {
+  const wims = [...WIM_FORMS.map(form => richWim(t, form)), extendedAttributeWim(t), directoryWim(t)]
+  const list = async (wim: WimFile, ...args: Parameters<WimFile['entries']>): Promise<unknown[]> => {
+    const all: unknown[] = []
+    for await (const entry of wim.entries(...args)) all.push(entry)
+    return all
+  }
+  for (const path of wims) {
+    await using own = await openWim(path)
+    await using byLibwim = await openWim(path)
+    await byLibwim.referenceResources([]) // libwim lists a WIM with other WIMs in memory
+    const bySha1 = (a: { sha1: string }, b: { sha1: string }): number => (a.sha1 < b.sha1 ? -1 : 1)
+    t.strictSame((await own.resources()).sort(bySha1), (await byLibwim.resources()).sort(bySha1), path)
+    const [, second = '/'] = (await list(own, 1)).map(entry => (entry as { path: string }).path)
+    for (const options of [
+      {},
+      { recursive: false },
+      { children: true },
+      { children: true, recursive: false },
+      { path: second },
+      { path: `//${second.slice(1)}/`, recursive: false },
+      { path: second, children: true },
+      { resourcesNeeded: true },
+    ])
+      t.strictSame(await list(own, 1, options), await list(byLibwim, 1, options), `${path} ${JSON.stringify(options)}`)
+    t.strictSame(await list(own, 'all'), await list(byLibwim, 'all'))
+    await t.rejects(list(own, 1, { path: '/no/such' }), { code: 'FILE_NOT_FOUND' })
+    await t.rejects(list(own, 99), { code: 'IMAGE_NOT_FOUND' })
+  }
+})
+
 t.test('entriesAsJson() leaves to libwim what libwim has its own ways with', async t => {
   for (const [from, to] of [
     ['a_b', 'a/b'],

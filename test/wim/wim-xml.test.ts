@@ -1,0 +1,69 @@
+/** The XML data of a WIM is read as wimlib reads it, and what is damaged is refused. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { WimXml } from '../../src/wim/wim-xml.js'
+import { openWim } from '../../src/wim/wim-file.js'
+import { directoryWim, wimlib } from '../support/wims.js'
+
+const parse = (xml: string, count = 1): WimXml => new WimXml(Buffer.from(`\ufeff${xml}`, 'utf16le'), count, 'x.wim')
+
+t.test('properties are found by their paths, the first or the nth', t => {
+  const xml = parse(
+    `<?xml version="1.0" encoding="UTF-16"?><WIM><TOTALBYTES>1</TOTALBYTES><IMAGE INDEX="2"><NAME>two</NAME></IMAGE>
+     <IMAGE INDEX="1"><NAME>a &lt;b&gt; &#x1F4E6; <![CDATA[&]]></NAME><EMPTY/><WINDOWS><LANGUAGES><LANGUAGE>en-US</LANGUAGE>
+     <LANGUAGE>de-DE</LANGUAGE></LANGUAGES></WINDOWS></IMAGE></WIM>`,
+    2,
+  )
+  t.equal(xml.property(1, 'NAME'), 'a <b> 📦 &')
+  t.equal(xml.property(2, 'NAME'), 'two')
+  t.equal(xml.property(1, 'WINDOWS/LANGUAGES/LANGUAGE'), 'en-US')
+  t.equal(xml.property(1, 'WINDOWS/LANGUAGES/LANGUAGE[2]'), 'de-DE')
+  for (const path of ['WINDOWS/LANGUAGES/LANGUAGE[3]', 'EMPTY', 'NONE', 'NAME/X', '', 'NAME[', '../NAME', 'NAME[0]'])
+    t.equal(xml.property(1, path), undefined, path)
+  t.equal(xml.property(3, 'NAME'), undefined)
+  t.end()
+})
+
+t.test('XML data that is damaged, or not of these images, is refused', t => {
+  const miscounted = /x\.wim: its XML data does not have one IMAGE element for each of its images/
+  for (const [xml, message] of [
+    ['<WIM><IMAGE INDEX="1"></WIM>', /x\.wim: its XML data is not well-formed: 1:\d+: /],
+    ['<WIM><IMAGE INDEX="1"/>', /not well-formed/],
+    ['', /not well-formed/],
+    ['<!DOCTYPE a [<!ENTITY b "c">]><WIM><IMAGE INDEX="1"><NAME>&b;</NAME></IMAGE></WIM>', /not well-formed/],
+    ['<WIM><IMAGE INDEX="1"><NAME>\ud800</NAME></IMAGE></WIM>', /not well-formed/],
+    ['<WIM/>', miscounted],
+    ['<WIM><IMAGE INDEX="2"/></WIM>', miscounted],
+    ['<WIM><IMAGE INDEX="1"/><IMAGE INDEX="1"/></WIM>', miscounted],
+    ['<WIM><IMAGE INDEX="1"/><IMAGE/></WIM>', miscounted],
+    ['<OTHER><IMAGE INDEX="1"/></OTHER>', miscounted],
+  ] as const)
+    t.throws(() => parse(xml), { code: 'WIM_CORRUPT', message, hint: /copy it again/ }, xml)
+  t.end()
+})
+
+t.test('XML data with more elements than any WIM has is refused', t => {
+  t.throws(() => parse('<a>'.repeat(2 ** 20 + 1)), { code: 'WIM_CORRUPT', message: /more than 1048576 elements/ })
+  t.end()
+})
+
+t.test('what wimlib writes as a property is what is read', async t => {
+  const path = directoryWim(t)
+  wimlib('info', path, '1', '<a> & "b" ü 📦', 'line\nline', '--image-property=X/Y=1', '--image-property=X/Y[2]=second')
+  await using wim = await openWim(path)
+  t.match(wim.images(), [{ name: '<a> & "b" ü 📦', description: 'line\nline' }])
+  t.equal(await wim.property(1, 'X/Y[2]'), 'second')
+})
+
+t.test('a WIM without XML data, or with other XML data, is not opened', async t => {
+  const bytes = await readFile(directoryWim(t, { args: ['--compress=none'] }))
+  const at = Number(bytes.readBigUInt64LE(0x50))
+  const path = join(t.testdir(), 'x.wim')
+  bytes.write('<wIM', at + 2, 'utf16le')
+  await writeFile(path, bytes)
+  await t.rejects(openWim(path), { code: 'WIM_CORRUPT', message: /x\.wim: its XML data/ })
+  bytes.fill(0, 0x48, 0x60)
+  await writeFile(path, bytes)
+  await t.rejects(openWim(path), { code: 'WIM_CORRUPT', message: /x\.wim has no XML data/ })
+})
