@@ -24,8 +24,8 @@ size_t Sort(const uint32_t* frequencies, size_t symbols, uint64_t* sorted) {
 // How many codes of each length the shortest code has. The weights of the leaves come in ascending order; inner nodes
 // are made in that order too, so that the two lightest are always at the front of one of the two queues.
 void CountLengths(const uint64_t* sorted, size_t count, unsigned* with_length) {
-  uint32_t weight[kMostSymbols];
-  uint16_t parent[kMostSymbols];  // of inner nodes; later their depth
+  uint32_t weight[kMostSymbols] = {};
+  uint16_t parent[kMostSymbols] = {};  // of inner nodes; later their depth
   size_t leaf = 0, inner = 0;
   const size_t nodes = count - 1;
   uint16_t leaves_below[kMostSymbols];  // directly

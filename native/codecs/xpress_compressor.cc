@@ -323,7 +323,8 @@ inline void XpressCompressor::Tables::AddMatch(size_t literals, Match match) {
 
 size_t XpressCompressor::Tables::CompressedSize() const {
   size_t bits = 0;
-  for (unsigned n = 0; n < kSymbols; n++) bits += frequencies[n] * (lengths[n] + (n < kEnd ? 0u : (n - kEnd) >> 4));
+  for (unsigned n = 0; n < kSymbols; n++)
+    bits += size_t{frequencies[n]} * (lengths[n] + (n < kEnd ? 0u : (n - kEnd) >> 4));
   // The last unit that has bits, and one more, because readers read it
   return kHead + (bits + 15) / 16 * 2 + 2 + length_bytes;
 }
