@@ -1,4 +1,4 @@
-/** Our decompressors of the chunks of WIMs against libwim's: one thread, the same chunks in memory, processor time. */
+/** Our codecs of the chunks of WIMs against libwim's: one thread, the same chunks in memory, processor time. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,6 +11,8 @@ const LIBRARIES = ['wim', ':libdeflate.a', ':libcrypto.a', ':libz.a', ':libzstd.
 
 /** Where ours is slower, `native/wim/decompressors.cc` must take libwim's. */
 const EVEN = 0.95
+/** What our compressor promises, at the normal level: no slower, and hardly larger. */
+const COMPRESSED = { ratio: 1, size: 1.05 }
 
 export function benchCodecs({ size, rounds, report }) {
   const work = mkdtempSync(join(tmpdir(), 'stowage-bench-codecs-'))
@@ -19,20 +21,31 @@ export function benchCodecs({ size, rounds, report }) {
     const { xpress, lzms, solid } = corpusForms(size)
     const forms = { xpress, lzx: [corpusWim(size).wim], lzms, 'solid lzms': solid }
     for (const [form, [wim]] of Object.entries(forms)) {
-      const [made, ...lines] = execFileSync(program, [wim, String(2 * rounds)], { encoding: 'utf8' })
-        .trim()
-        .split('\n')
-      const pairs = lines.map(line => {
-        const [ours, peer] = line.split(' ').map(seconds => ({ seconds: Number(seconds), rss: 0 }))
-        return { ours, peer }
-      })
-      const name = `decompress ${form}, to ${made} MB`
+      const { head, pairs } = run(program, ['decompress', wim, String(2 * rounds)])
+      const name = `decompress ${form}, to ${head} MB`
       report.row(name, 'libwim', pairs, 'processor time')
       report.promise(ratioOf(pairs) >= EVEN, `${name}, at least ${EVEN} times as fast: ${ratioOf(pairs).toFixed(2)}`)
     }
+    const { head, pairs } = run(program, ['compress', xpress[0], String(2 * rounds)])
+    const [taken, ours, peer] = head.split(' ').map(Number)
+    const [name, larger] = [`compress xpress, of ${taken} MB`, ours / peer]
+    report.row(name, 'libwim', pairs, `processor time, size x${larger.toFixed(3)}`)
+    const { ratio, size: largest } = COMPRESSED
+    report.promise(ratioOf(pairs) >= ratio, `${name}, at least as fast: ${ratioOf(pairs).toFixed(2)}`)
+    report.promise(larger <= largest, `${name}, to no more than ${largest} times the size: ${larger.toFixed(3)}`)
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
+}
+
+/** The first line that it prints, and the times of both in the others. */
+function run(program, args) {
+  const [head, ...lines] = execFileSync(program, args, { encoding: 'utf8' }).trim().split('\n')
+  const pairs = lines.map(line => {
+    const [ours, peer] = line.split(' ').map(seconds => ({ seconds: Number(seconds), rss: 0 }))
+    return { ours, peer }
+  })
+  return { head, pairs }
 }
 
 /** Of what the addon was made of, as it was compiled for it. */

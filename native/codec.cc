@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "promise_worker.h"
+#include "wim/compressors.h"
 #include "wim/decompressors.h"
-#include "wim/library.h"
 
 namespace stowage {
 
@@ -20,54 +20,38 @@ Bytes Copy(const Napi::Value& value) {
   return Bytes(bytes.Data(), bytes.Data() + bytes.Length());
 }
 
-wimlib_compression_type Type(const Napi::Value& value) {
-  return static_cast<wimlib_compression_type>(value.As<Napi::Number>().Int32Value());
+wim::Whose Whose(const Napi::Value& value) {
+  if (!value.IsString()) return wim::Whose::kEither;
+  return value.As<Napi::String>().Utf8Value() == "ours" ? wim::Whose::kOurs : wim::Whose::kLibrary;
 }
 
-struct CompressorDeleter {
-  void operator()(wimlib_compressor* compressor) const { wim::Libwim().free_compressor(compressor); }
-};
-
 // Nothing if the chunk does not get smaller: a WIM stores it uncompressed.
-std::optional<Bytes> Compress(wimlib_compression_type type, unsigned level, Bytes chunk) {
-  std::unique_ptr<wimlib_compressor, CompressorDeleter> compressor;
-  wim::CheckLibrary("create a compressor", [&] {
-    wimlib_compressor* made = nullptr;
-    const int code =
-        wim::Libwim().create_compressor(type, chunk.size(), level | WIMLIB_COMPRESSOR_FLAG_DESTRUCTIVE, &made);
-    compressor.reset(made);
-    return code;
-  });
+std::optional<Bytes> Compress(int type, unsigned level, Bytes chunk, wim::Whose whose) {
   Bytes compressed(chunk.size());
-  const size_t size =
-      wim::Libwim().compress(chunk.data(), chunk.size(), compressed.data(), chunk.size() - 1, compressor.get());
+  const size_t size = wim::Compressors(whose).Compress(type, static_cast<uint32_t>(chunk.size()), level, chunk.data(),
+                                                       chunk.size(), compressed.data());
   if (size == 0) return std::nullopt;
   compressed.resize(size);
   return compressed;
 }
 
-// compressChunk(type: number, level: number, chunk: Buffer): Promise<Buffer | undefined>
+// compressChunk(type: number, level: number, chunk: Buffer, whose?: 'ours' | 'libwim'): Promise<Buffer | undefined>
 Napi::Value CompressChunk(const Napi::CallbackInfo& info) {
-  const auto type = Type(info[0]);
+  const int type = info[0].As<Napi::Number>();
   const unsigned level = info[1].As<Napi::Number>();
   return PromiseWorker<std::optional<Bytes>>::Run(
-      info.Env(), "wim:compress", [type, level, chunk = Copy(info[2])] { return Compress(type, level, chunk); },
+      info.Env(), "wim:compress",
+      [type, level, chunk = Copy(info[2]), whose = Whose(info[3])] { return Compress(type, level, chunk, whose); },
       [](Napi::Env env, std::optional<Bytes>& bytes) -> Napi::Value {
         if (!bytes) return env.Undefined();
         return Napi::Buffer<uint8_t>::Copy(env, bytes->data(), bytes->size());
       });
 }
 
-wim::Decompressors::Whose Whose(const Napi::Value& value) {
-  if (!value.IsString()) return wim::Decompressors::Whose::kEither;
-  return value.As<Napi::String>().Utf8Value() == "ours" ? wim::Decompressors::Whose::kOurs
-                                                        : wim::Decompressors::Whose::kLibrary;
-}
-
 // decompressChunk(type: number, chunkSize: number, compressed: Buffer, size: number, whose?: 'ours' | 'libwim'):
 // Promise<Buffer>
 Napi::Value DecompressChunk(const Napi::CallbackInfo& info) {
-  const auto type = Type(info[0]);
+  const int type = info[0].As<Napi::Number>();
   const uint32_t chunk_size = info[1].As<Napi::Number>();
   const size_t size = info[3].As<Napi::Number>().Uint32Value();
   return PromiseWorker<Bytes>::Run(
@@ -86,9 +70,8 @@ Napi::Value DecompressChunk(const Napi::CallbackInfo& info) {
 // compressorMemory(type: number, chunkSize: number, level: number): number, 0 if there is no such compressor
 Napi::Value CompressorMemory(const Napi::CallbackInfo& info) {
   try {
-    wim::StartLibrary();
-    const uint64_t memory = wim::Libwim().get_compressor_needed_memory(
-        Type(info[0]), info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Number>().Uint32Value());
+    const uint64_t memory = wim::Compressors::Memory(
+        info[0].As<Napi::Number>(), info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Number>().Uint32Value());
     return Napi::Number::New(info.Env(), static_cast<double>(memory));
   } catch (const Error& error) {
     throw ToJavaScript(info.Env(), error);

@@ -17,8 +17,6 @@ namespace stowage::wim {
 // Decompressors of one thread, made when first needed: they are expensive and must not be shared between threads.
 class Decompressors {
  public:
-  enum class Whose { kEither, kOurs, kLibrary };
-
   // Tests compare the two; all else takes ours, as fast as libwim's (`npm run bench -- codecs`), which is left to say
   // what is wrong with a compression or a size that ours does not know.
   explicit Decompressors(Whose whose = Whose::kEither) : whose_(whose) {}

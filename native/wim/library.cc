@@ -225,20 +225,6 @@ std::string LibraryErrorDetails() {
   return text;
 }
 
-size_t Compressors::Compress(int type, uint32_t chunk_size, unsigned level, void* from, size_t size, void* to) {
-  auto& compressor = made_[{type, chunk_size, level}];
-  if (!compressor) {
-    CheckLibrary("create a compressor", [&] {
-      wimlib_compressor* made = nullptr;
-      const int code = Libwim().create_compressor(static_cast<wimlib_compression_type>(type), chunk_size,
-                                                  level | WIMLIB_COMPRESSOR_FLAG_DESTRUCTIVE, &made);
-      compressor.reset(made);
-      return code;
-    });
-  }
-  return Libwim().compress(from, size, to, size - 1, compressor.get());
-}
-
 namespace internal {
 
 void BeginErrorText() { error_text.clear(); }

@@ -2,12 +2,8 @@
 #ifndef STOWAGE_WIM_LIBRARY_H_
 #define STOWAGE_WIM_LIBRARY_H_
 
-#include <cstddef>
-#include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
-#include <tuple>
 
 #include "libwim.h"
 
@@ -36,20 +32,6 @@ struct ArchiveDeleter {
   void operator()(WIMStruct* archive) const { Libwim().free(archive); }
 };
 using ArchiveHandle = std::unique_ptr<WIMStruct, ArchiveDeleter>;
-
-// Compressors of one thread, made when first needed: they are expensive and must not be shared between threads.
-class Compressors {
- public:
-  // Writes at most `size` - 1 bytes to `to`, and returns how many; 0 if the data does not get smaller, and then `from`
-  // is unchanged. Otherwise `from` is overwritten.
-  size_t Compress(int type, uint32_t chunk_size, unsigned level, void* from, size_t size, void* to);
-
- private:
-  struct Deleter {
-    void operator()(wimlib_compressor* compressor) const { Libwim().free_compressor(compressor); }
-  };
-  std::map<std::tuple<int, uint32_t, unsigned>, std::unique_ptr<wimlib_compressor, Deleter>> made_;
-};
 
 namespace internal {
 void BeginErrorText();

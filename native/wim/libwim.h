@@ -65,6 +65,9 @@ namespace stowage::wim {
   EACH(write)                                 \
   EACH(write_to_fd)
 
+// Where both are able to: our own code, or libwim's. Only tests and benches choose.
+enum class Whose { kEither, kOurs, kLibrary };
+
 struct LibwimFunctions {
 // NOLINTNEXTLINE(bugprone-macro-parentheses): it is the name of a member
 #define STOWAGE_DECLARE(name) decltype(&::wimlib_##name) name = nullptr;

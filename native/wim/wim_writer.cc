@@ -66,7 +66,7 @@ struct WimWriter::Batch {
 
 WimWriter::WimWriter(const WimWriterOptions& options, std::function<void(uint64_t)> progress)
     : options_(options), progress_(std::move(progress)), file_(options.path, File::Mode::kWrite) {
-  StartLibrary();
+  Compressors::Prepare(options_.compression);
   if (options_.compression != WIMLIB_COMPRESSION_TYPE_NONE) {
     pool_ = std::make_unique<WorkerPool>(std::max(1u, options_.threads));
     compressors_ = std::make_shared<PerWorker<Compressors>>(*pool_);

@@ -15,7 +15,7 @@
 #include "../base/file.h"
 #include "../base/hash.h"
 #include "../base/worker_pool.h"
-#include "library.h"
+#include "compressors.h"
 
 namespace stowage::wim {
 

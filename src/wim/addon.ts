@@ -37,9 +37,14 @@ export interface Binding {
   mountImage(request: NativeArguments): void
   /** For `mount-child.ts`: unmounts an image. It cannot be cancelled, and trusts its input. */
   unmountImage(directory: string, flags: number, onEvent: (event: unknown) => void): Promise<void>
-  /** Undefined if the chunk does not get smaller. */
-  compressChunk(compression: number, level: number, chunk: Buffer): Promise<Buffer | undefined>
-  /** By our own decompressor, or by libwim's: tests compare the two. */
+  /** Undefined if the chunk does not get smaller. By our own compressor, or by libwim's: tests compare the two. */
+  compressChunk(
+    compression: number,
+    level: number,
+    chunk: Buffer,
+    whose?: 'ours' | 'libwim',
+  ): Promise<Buffer | undefined>
+  /** By our own decompressor, or by libwim's. */
   decompressChunk(
     compression: number,
     chunkSize: number,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of WIM files, of layers, of compressed layers, of DEFLATE and of the chunks of WIMs, one after the other:
-# test/fuzz/run.sh [SECONDS] [CORPUS] [wim|layer|compressed|inflate|decompress].
+# Fuzzes the readers of WIM files, of layers, of compressed layers, of DEFLATE and of the chunks of WIMs, and what compresses those
+# chunks, one after the other: test/fuzz/run.sh [SECONDS] [CORPUS] [wim|layer|compressed|inflate|decompress|compress].
 # Needs clang with libFuzzer's runtime (Debian: clang, libclang-rt-14-dev), zlib1g-dev, wimtools and zstd for the seeds. What it finds
 # stays in the corpus directory as crash-*, slow-*, oom-*.
 set -euo pipefail
@@ -9,7 +9,7 @@ seconds=${1:-60}
 corpus=$(realpath -m "${2:-${TMPDIR:-/tmp}/stowage-fuzz}")
 here=$(cd "$(dirname "$0")" && pwd)
 native=$here/../../native
-only=${3:-wim layer compressed inflate decompress}
+only=${3:-wim layer compressed inflate decompress compress}
 flags=(-std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined "-I$native")
 options=("-max_total_time=$seconds" -rss_limit_mb=1500 -timeout=20 -use_value_profile=1 -print_final_stats=1)
 export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=600
@@ -108,6 +108,18 @@ for (const [number, compression] of ['xpress', 'lzx', 'lzms'].entries())
     }
 END
   (cd "$corpus" && ./decompress "${options[@]}" -max_len=20000 decompress-found decompress-seeds)
+}
+
+fuzz_compress() {
+  mkdir -p "$corpus/compress-found" "$corpus/compress-seeds"
+  clang++ "${flags[@]}" "$here/compress.cc" $(sources codecs) -o "$corpus/compress" -lwim
+  # Seeds: text, noise and machine code, after the head that the target reads.
+  local seeds=$corpus/compress-seeds
+  { printf '\003\000\000' && head -c 6000 "$tree/a/text"; } >"$seeds/text"
+  { printf '\003\024\007' && cat "$tree/a/directory/noise"; } >"$seeds/noise"
+  { printf '\006\000\000' && head -c 6000 "$(type -P bash)"; } >"$seeds/code"
+  { printf '\001\377\000' && head -c 255 /dev/zero; } >"$seeds/run"
+  (cd "$corpus" && ./compress "${options[@]}" -max_len=20000 compress-found compress-seeds)
 }
 
 for reader in $only; do "fuzz_$reader"; done

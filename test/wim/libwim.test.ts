@@ -1,14 +1,16 @@
 /** libwim is loaded when it is needed: what needs it says what to install, everything else works without it. */
 import { execFileSync } from 'node:child_process'
-import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { incompressible, text } from '../../fixtures/make/bytes.js'
 import { commandOf } from '../../src/wim/install-libwim.js'
 import { stowage } from '../support/command.js'
 import { shopImage } from '../support/samples.js'
 import { writeLayout } from '../support/images.js'
-import { richWim } from '../support/wims.js'
+import { richWim, wimlib } from '../support/wims.js'
 import { digestOf } from '../../src/oci/digest.js'
 import { scratch } from '../support/scratch.js'
 
@@ -40,6 +42,33 @@ t.test('without libwim, images are packed, verified and loaded with the addon', 
     const { code, stderr } = await withLibwim('/nowhere/libwim.so.15', args)
     t.equal(code, 0, `${args.join(' ')}: ${stderr}`)
   }
+})
+
+t.test('without libwim, layers become WIMs, with the bytes that they have with it', async t => {
+  const own = scratch(t)
+  const tree = join(own, 'tree', 'Files')
+  await mkdir(join(tree, 'Windows'), { recursive: true })
+  await writeFile(join(tree, 'Windows', 'text.txt'), text('without libwim', 200_000))
+  await writeFile(join(tree, 'Windows', 'noise'), incompressible('without libwim', 100_000))
+  await copyFile('/bin/bash', join(tree, 'bash.exe'))
+  const layer = join(own, 'layer.tar')
+  execFileSync('tar', ['-C', join(own, 'tree'), '-cf', layer, 'Files'])
+  for (const compression of ['none', 'xpress', 'xpress:20']) {
+    const [without, by] = [join(own, 'without.wim'), join(own, 'with.wim')]
+    const args = ['layer', 'to-wim', layer, '--image-name', 'shop', '--force', '--compress', compression, '-o']
+    const { code, stderr } = await withLibwim('none', [...args, without])
+    t.equal(code, 0, stderr)
+    t.equal((await stowage([...args, by])).code, 0)
+    t.ok((await readFile(without)).equals(await readFile(by)), compression)
+    wimlib('verify', without)
+    const applied = join(own, compression)
+    wimlib('apply', without, '1', applied)
+    execFileSync('diff', ['-r', tree, applied])
+  }
+  const { code, stderr } = await withLibwim('none', ['layer', 'to-wim', layer, '-o', join(own, 'lzx.wim')])
+  t.equal(code, 1, 'LZX is the default, and libwim has its compressor')
+  t.match(stderr, /^stowage: libwim is not used, because STOWAGE_LIBWIM is none$/m)
+  t.notOk(existsSync(join(own, 'lzx.wim')))
 })
 
 t.test('what needs libwim says in one line why it cannot be used, and what to do', async t => {
