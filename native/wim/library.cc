@@ -95,6 +95,15 @@ void SetLibraryFlags(int flags) {
   library_flags = flags;
 }
 
+bool IgnoresCase() {
+  std::lock_guard<std::mutex> lock(start_mutex);
+#ifdef _WIN32
+  return !(library_flags & WIMLIB_INIT_FLAG_DEFAULT_CASE_SENSITIVE);
+#else
+  return (library_flags & WIMLIB_INIT_FLAG_DEFAULT_CASE_INSENSITIVE) != 0;
+#endif
+}
+
 // Long because it is a table: one line for each of libwim's codes. The compiler says if one is missing.
 // NOLINTNEXTLINE(readability-function-size)
 const char* LibraryErrorName(int code) {

@@ -17,6 +17,8 @@ namespace stowage::wim {
 void StartLibrary();
 // libwim's WIMLIB_INIT_FLAG_*. Throws INVALID_ARGUMENT once libwim has been started.
 void SetLibraryFlags(int flags);
+// Whether they say that paths differ from names in case.
+bool IgnoresCase();
 
 // "WIMLIB_ERR_NOTDIR", and libwim's text for it.
 const char* LibraryErrorName(int code);

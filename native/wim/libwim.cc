@@ -175,4 +175,13 @@ const LibwimFunctions& Libwim() {
   return *found;
 }
 
+bool HasLibwim() {
+  try {
+    Libwim();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace stowage::wim

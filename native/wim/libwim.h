@@ -81,6 +81,8 @@ std::string VersionText(uint32_t version);
 // LIBWIM_MISSING: there is none, it cannot be loaded, it is too old, or STOWAGE_LIBWIM is "none". Safe from any thread;
 // tries again after it failed.
 const LibwimFunctions& Libwim();
+// Whether it does not throw LIBWIM_MISSING.
+bool HasLibwim();
 
 }  // namespace stowage::wim
 

@@ -10,9 +10,11 @@
 
 #include "../base/error.h"
 #include "entries.h"
+#include "extractor.h"
 #include "library.h"
 #include "listing.h"
 #include "missing.h"
+#include "path_list.h"
 #include "pipe_guard.h"
 #include "text.h"
 #include "verifier.h"
@@ -455,7 +457,30 @@ Value Overwrite(const Call& call) {
   return OpenFiles(wim->archive->paths(), flags, call.progress);
 }
 
+// Our own extractor does it where there is no libwim; where there is, with `plain`.
+bool ExtractsPlain(const Call& call) {
+  if (!CanExtract(call.Flags()) || !call.arguments.Wim("wim")->archive) return false;
+  return call.arguments.Has("plain") || !HasLibwim();
+}
+
+Extraction PlainExtraction(const Call& call) {
+  const WimPointer wim = call.arguments.Wim("wim");
+  Extraction extraction;
+  extraction.archive = wim->archive;
+  const auto count = static_cast<int>(wim->archive->blobs().metadata().size());
+  for (int image = 1; image <= count; image++)
+    extraction.image_names.push_back(FromLibrary(Libwim().get_image_name(call.Handle(), image)));
+  extraction.target = call.arguments.Text("target");
+  extraction.flags = call.Flags();
+  if (IgnoresCase()) extraction.sensitivity = ImageTree::Case::kInsensitive;
+  return extraction;
+}
+
 Value Extract(const Call& call) {
+  if (ExtractsPlain(call)) {
+    ExtractImage(PlainExtraction(call), call.Image(), call.observer);
+    return {};
+  }
   const std::string target = call.arguments.Text("target");
   if (call.Image() == WIMLIB_ALL_IMAGES) CheckImageDirectories(call.Handle(), target);
   CheckLibrary(call.About("extract"), [&] {
@@ -465,6 +490,10 @@ Value Extract(const Call& call) {
 }
 
 Value ExtractPaths(const Call& call) {
+  if (ExtractsPlain(call)) {
+    ExtractImagePaths(PlainExtraction(call), call.Image(), call.arguments.Texts("paths"), call.observer);
+    return {};
+  }
   const LibraryTexts paths(call.arguments.Texts("paths"));
   const std::string target = call.arguments.Text("target");
   CheckLibrary(call.About("extract"), [&] {
@@ -475,6 +504,11 @@ Value ExtractPaths(const Call& call) {
 }
 
 Value ExtractPathList(const Call& call) {
+  if (ExtractsPlain(call)) {
+    const std::vector<std::string> paths = ReadPathList(call.arguments.Text("list"));
+    ExtractImagePaths(PlainExtraction(call), call.Image(), paths, call.observer);
+    return {};
+  }
   const std::string target = call.arguments.Text("target");
   const std::string list = call.arguments.Text("list");
   CheckLibrary(call.About("extract"), [&] {
