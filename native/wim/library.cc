@@ -107,7 +107,7 @@ bool IgnoresCase() {
 #ifdef _WIN32
   return !(library_flags & WIMLIB_INIT_FLAG_DEFAULT_CASE_SENSITIVE);
 #else
-  return library_flags & WIMLIB_INIT_FLAG_DEFAULT_CASE_INSENSITIVE;
+  return (library_flags & WIMLIB_INIT_FLAG_DEFAULT_CASE_INSENSITIVE) != 0;
 #endif
 }
 

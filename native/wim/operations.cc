@@ -9,10 +9,12 @@
 
 #include "../base/error.h"
 #include "entries.h"
+#include "extractor.h"
 #include "integrity_check.h"
 #include "library.h"
 #include "listing.h"
 #include "missing.h"
+#include "path_list.h"
 #include "pipe_guard.h"
 #include "text.h"
 #include "verifier.h"
@@ -405,7 +407,31 @@ Value Overwrite(const Call& call) {
   return OpenFiles(wim->archive->paths(), flags, call.observer);
 }
 
+// Whether the images are those in the file.
+bool IsUnchanged(const OpenWim& wim) { return wim.archive && !wim.library->changed; }
+
+// Our own extractor does it where there is no libwim; where there is, with `plain`.
+bool ExtractsPlain(const Call& call) {
+  if (!CanExtract(call.Flags()) || !IsUnchanged(*call.arguments.Wim("wim"))) return false;
+  return call.arguments.Has("plain") || !HasLibwim();
+}
+
+Extraction PlainExtraction(const Call& call) {
+  const WimPointer wim = call.arguments.Wim("wim");
+  Extraction extraction;
+  extraction.archive = wim->archive;
+  extraction.image_names = call.arguments.Texts("names");
+  extraction.target = call.arguments.Text("target");
+  extraction.flags = call.Flags();
+  if (IgnoresCase()) extraction.sensitivity = ImageTree::Case::kInsensitive;
+  return extraction;
+}
+
 Value Extract(const Call& call) {
+  if (ExtractsPlain(call)) {
+    ExtractImage(PlainExtraction(call), call.Image(), call.observer);
+    return {};
+  }
   const std::string target = call.arguments.Text("target");
   if (call.Image() == WIMLIB_ALL_IMAGES) CheckImageDirectories(call.Handle(), target);
   CheckLibrary(call.About("extract"), [&] {
@@ -415,6 +441,10 @@ Value Extract(const Call& call) {
 }
 
 Value ExtractPaths(const Call& call) {
+  if (ExtractsPlain(call)) {
+    ExtractImagePaths(PlainExtraction(call), call.Image(), call.arguments.Texts("paths"), call.observer);
+    return {};
+  }
   const LibraryTexts paths(call.arguments.Texts("paths"));
   const std::string target = call.arguments.Text("target");
   CheckLibrary(call.About("extract"), [&] {
@@ -425,6 +455,11 @@ Value ExtractPaths(const Call& call) {
 }
 
 Value ExtractPathList(const Call& call) {
+  if (ExtractsPlain(call)) {
+    const std::vector<std::string> paths = ReadPathList(call.arguments.Text("list"));
+    ExtractImagePaths(PlainExtraction(call), call.Image(), paths, call.observer);
+    return {};
+  }
   const std::string target = call.arguments.Text("target");
   const std::string list = call.arguments.Text("list");
   CheckLibrary(call.About("extract"), [&] {
@@ -487,9 +522,6 @@ void CheckTrees(Loads loads, const Arguments& arguments) {
 
 using OwnLister = std::optional<Value> (*)(const Archive&, const ListingScope&, OddNames, Observer&);
 using LibraryLister = Value (*)(WIMStruct*, int, const std::string&, int, Observer&);
-
-// Whether the images are those in the file.
-bool IsUnchanged(const OpenWim& wim) { return wim.archive && !wim.library->changed; }
 
 // libwim lists what was changed in memory, and images with names that it treats specially, if it is there.
 template <OwnLister own, LibraryLister library>

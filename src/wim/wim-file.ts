@@ -1,7 +1,7 @@
 /** A WIM archive: its images, files and blobs, and everything that libwim can do with it. */
 import { StowageError } from '../errors.js'
 import { WimArchive } from './wim-archive.js'
-import type { NativeWimFile } from './addon.js'
+import type { NativeArguments, NativeWimFile } from './addon.js'
 import { checkedLevel, compressionNumber, type WimCompressionType } from './compression.js'
 import {
   addFlags,
@@ -265,7 +265,7 @@ export class WimFile extends WimArchive {
    * with WIM_CORRUPT.
    */
   async extract(image: ImageNumber, target: string, options: ExtractOptions = {}): Promise<void> {
-    await this.job('extract', { image: imageNumber(image), target, flags: extractFlags(options) }, options)
+    await this.#extractWith('extract', image, { target }, options)
   }
 
   /** Extracts files and directories of an image to their paths below `target`. Throws FILE_NOT_FOUND. */
@@ -275,16 +275,23 @@ export class WimFile extends WimArchive {
     target: string,
     options: ExtractPathsOptions = {},
   ): Promise<void> {
-    await this.job('extractPaths', { image: imageNumber(image), paths, target, flags: extractFlags(options) }, options)
+    await this.#extractWith('extractPaths', image, { paths, target }, options)
   }
 
   /** Calls {@link extractPaths} for the paths in the text file `list`, one per line; `;` and `#` begin comments. */
   async extractPathList(image: number, list: string, target: string, options: ExtractPathsOptions = {}): Promise<void> {
-    await this.job(
-      'extractPathList',
-      { image: imageNumber(image), list, target, flags: extractFlags(options) },
-      options,
-    )
+    await this.#extractWith('extractPathList', image, { list, target }, options)
+  }
+
+  async #extractWith(
+    operation: string,
+    image: ImageNumber,
+    args: NativeArguments,
+    options: ExtractPathsOptions,
+  ): Promise<void> {
+    // Our own extractor takes the names of the images from here
+    const names = (await this.settled()).images.map(({ name }) => name)
+    await this.job(operation, { ...args, image: imageNumber(image), names, flags: extractFlags(options) }, options)
   }
 
   /**
