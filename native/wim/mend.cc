@@ -238,7 +238,7 @@ class Mending {
     Raw bytes;
     Raw header;
   };
-  Tail MakeTail(uint64_t begin, uint64_t tail_begin) const {
+  Tail MakeTail(uint64_t begin, uint64_t tail_begin, bool with_integrity = true) const {
     Raw bytes;
     std::map<uint64_t, ResourceHeader> places;
     for (const auto& [offset, image] : images_) {
@@ -255,7 +255,7 @@ class Mending {
     const ResourceHeader xml_at = {xml.size(), header_.xml.flags, covered, xml.size()};
     bytes.insert(bytes.end(), xml.begin(), xml.end());
     ResourceHeader integrity_at;
-    if (integrity_) {
+    if (integrity_ && with_integrity) {
       const Raw integrity = Integrity(begin, bytes, covered);
       integrity_at = {integrity.size(), 0, begin + bytes.size(), integrity.size()};
       bytes.insert(bytes.end(), integrity.begin(), integrity.end());
@@ -699,7 +699,8 @@ void MendInPlace(const std::string& path, const WimBefore& before, const MendOpt
     write(mending.MakeTail(end, end), end);
     return;
   }
-  write(mending.MakeTail(end, begin), end);
+  // Without an integrity table: it would cover the bytes that are then written over
+  write(mending.MakeTail(end, begin, false), end);
   write(final, begin);
   file.Truncate(begin + final.bytes.size());
 }

@@ -39,8 +39,8 @@ WimBefore LookBefore(const std::string& path);
 
 // Mends a file that others may read meanwhile, and that is a whole WIM whenever this is interrupted: new metadata, blob
 // table and XML come after the end, then the header that names them; then, if there is room, the same takes the place
-// of what libwim wrote. What the file had before is not written over, but for the header. Throws
-// WIMLIB_ERR_ALREADY_LOCKED.
+// of what libwim wrote. In between it has no integrity table. What the file had before is not written over, but for the
+// header. Throws WIMLIB_ERR_ALREADY_LOCKED.
 void MendInPlace(const std::string& path, const WimBefore& before, const MendOptions& options,
                  const Observer& observer);
 
