@@ -174,6 +174,58 @@ bool SameTree(const Metadata& a, const Metadata& b) {
          std::equal(a.streams().begin(), a.streams().end(), b.streams().begin(), b.streams().end(), same_stream);
 }
 
+Raw BytesOf(const IntegrityTable& table) {
+  Raw bytes;
+  Store(bytes, static_cast<uint32_t>(12 + table.hashes.size() * sizeof(Sha1Hash)));
+  Store(bytes, static_cast<uint32_t>(table.hashes.size()));
+  Store(bytes, table.chunk_size);
+  for (const Sha1Hash& hash : table.hashes) bytes.insert(bytes.end(), hash.begin(), hash.end());
+  return bytes;
+}
+
+using Out = std::function<void(const uint8_t* bytes, size_t size)>;
+
+// Hashes a WIM for its integrity table while it is written from front to back.
+class Hashing {
+ public:
+  // `chunk_size`: 0 if it has no integrity table.
+  Hashing(const Out& write, uint32_t chunk_size) : write_(write) { table_.chunk_size = chunk_size; }
+
+  uint64_t written() const { return written_; }
+
+  void Write(const Raw& bytes) {
+    write_(bytes.data(), bytes.size());
+    for (size_t done = 0; done < bytes.size() && table_.chunk_size != 0;) {
+      const uint64_t at = written_ + done;
+      const bool in_header = at < Header::kSize;
+      const uint64_t left =
+          in_header ? Header::kSize - at : table_.chunk_size - (at - Header::kSize) % table_.chunk_size;
+      const auto part = static_cast<size_t>(std::min<uint64_t>(bytes.size() - done, left));
+      if (!in_header) {
+        chunk_.Update(bytes.data() + done, part);
+        open_ = part < left;
+        if (!open_) table_.hashes.push_back(chunk_.Finish());
+      }
+      done += part;
+    }
+    written_ += bytes.size();
+  }
+
+  // For what has been written. Called once.
+  Raw IntegrityTableSoFar() {
+    if (open_) table_.hashes.push_back(chunk_.Finish());
+    return BytesOf(table_);
+  }
+
+ private:
+  const Out& write_;
+  IntegrityTable table_;
+  Sha1 chunk_;
+  // A chunk has begun, and not ended.
+  bool open_ = false;
+  uint64_t written_ = 0;
+};
+
 // A WIM file with its metadata resources, mended where that is needed.
 class Mending {
  public:
@@ -256,14 +308,12 @@ class Mending {
     bytes.insert(bytes.end(), xml.begin(), xml.end());
     ResourceHeader integrity_at;
     if (integrity_ && with_integrity) {
-      const Raw integrity = Integrity(begin, bytes, covered);
+      const Raw integrity = Integrity(*integrity_, begin, bytes, covered);
       integrity_at = {integrity.size(), 0, begin + bytes.size(), integrity.size()};
       bytes.insert(bytes.end(), integrity.begin(), integrity.end());
     }
     return {std::move(bytes), HeaderWith(places, {}, table_at, xml_at, integrity_at)};
   }
-
-  using Out = std::function<void(const uint8_t* bytes, size_t size)>;
 
   // Writes a pipable WIM from front to back.
   void WritePipable(const Out& write) const {
@@ -276,33 +326,13 @@ class Mending {
       moved += static_cast<int64_t>(image.stored.size()) - static_cast<int64_t>(image.at.size_in_wim);
       moves.push_back({offset, moved});
     }
-    IntegrityTable integrity;
-    Sha1 chunk;
-    uint64_t written = 0;
-    uint64_t covered = UINT64_MAX;
-    const auto out = [&](const uint8_t* bytes, size_t size) {
-      write(bytes, size);
-      while (size > 0) {
-        uint64_t part = size;
-        if (written < Header::kSize) {
-          part = std::min<uint64_t>(part, Header::kSize - written);
-        } else if (integrity_ && written < covered) {
-          const uint64_t left = integrity_->chunk_size - (written - Header::kSize) % integrity_->chunk_size;
-          part = std::min({part, left, covered - written});
-          chunk.Update(bytes, static_cast<size_t>(part));
-          if (part == left || written + part == covered) integrity.hashes.push_back(chunk.Finish());
-        }
-        written += part;
-        bytes += part;
-        size -= static_cast<size_t>(part);
-      }
-    };
+    Hashing out(write, integrity_ ? integrity_->chunk_size : 0);
     Raw piece;
     const auto copy = [&](uint64_t from, uint64_t to) {
       for (uint64_t done = from; done < to; done += piece.size()) {
         piece.resize(static_cast<size_t>(std::min<uint64_t>(kPiece, to - done)));
         file_.Read(piece.data(), piece.size(), done);
-        out(piece.data(), piece.size());
+        out.Write(piece);
       }
     };
     const auto out_resource = [&](const Raw& stored, uint64_t size, const Sha1Hash& hash, uint32_t flags) {
@@ -311,8 +341,8 @@ class Mending {
       Store(head, size);
       head.insert(head.end(), hash.begin(), hash.end());
       Store(head, flags);
-      out(head.data(), head.size());
-      out(stored.data(), stored.size());
+      out.Write(head);
+      out.Write(stored);
     };
     uint64_t done = 0;
     for (const auto& [offset, image] : images_) {
@@ -325,8 +355,9 @@ class Mending {
     copy(done, PipedBegin(old_table, done));
     const Raw table = Table(places, moves);
     const ResourceHeader table_at = {table.size(), TableFlags(), Moved(moves, old_table.offset), table.size()};
-    covered = table_at.offset + table.size();
+    const uint64_t covered = table_at.offset + table.size();
     out_resource(table, table.size(), HashOf(table), PipedFlags(old_table));
+    const Raw integrity = out.IntegrityTableSoFar();
     done = old_table.offset + old_table.size_in_wim;
     const uint64_t xml_begin = PipedBegin(header_.xml, done);
     if (xml_begin != done) throw Unexpected();
@@ -335,12 +366,11 @@ class Mending {
     out_resource(xml, xml.size(), HashOf(xml), PipedFlags(header_.xml));
     ResourceHeader integrity_at;
     if (integrity_) {
-      const Raw bytes = IntegrityBytes(integrity.hashes);
-      integrity_at = {bytes.size(), 0, written, bytes.size()};
-      out(bytes.data(), bytes.size());
+      integrity_at = {integrity.size(), 0, out.written(), integrity.size()};
+      out.Write(integrity);
     }
     const Raw header = HeaderWith(places, moves, table_at, xml_at, integrity_at);
-    out(header.data(), header.size());
+    out.Write(header);
   }
 
  private:
@@ -443,16 +473,16 @@ class Mending {
   }
 
   // For bytes up to `covered`: those of the file before `begin`, then `tail`.
-  Raw Integrity(uint64_t begin, const Raw& tail, uint64_t covered) const {
+  Raw Integrity(const IntegrityTable& old, uint64_t begin, const Raw& tail, uint64_t covered) const {
     IntegrityTable table;
     table.begin = Header::kSize;
     table.end = covered;
-    table.chunk_size = integrity_->chunk_size;
+    table.chunk_size = old.chunk_size;
     for (size_t n = 0; table.ChunkBegin(n) < covered; n++) {
       const uint64_t from = table.ChunkBegin(n);
       const uint64_t to = from + table.ChunkSize(n);
-      if (to <= begin && to <= integrity_->end && table.ChunkSize(n) == table.chunk_size) {
-        table.hashes.push_back(integrity_->hashes[n]);
+      if (to <= begin && to <= old.end && table.ChunkSize(n) == table.chunk_size) {
+        table.hashes.push_back(old.hashes[n]);
         continue;
       }
       Sha1 sha1;
@@ -465,16 +495,7 @@ class Mending {
       if (in_tail < to) sha1.Update(tail.data() + (in_tail - begin), static_cast<size_t>(to - in_tail));
       table.hashes.push_back(sha1.Finish());
     }
-    return IntegrityBytes(table.hashes);
-  }
-
-  Raw IntegrityBytes(const std::vector<Sha1Hash>& hashes) const {
-    Raw bytes;
-    Store(bytes, static_cast<uint32_t>(12 + hashes.size() * sizeof(Sha1Hash)));
-    Store(bytes, static_cast<uint32_t>(hashes.size()));
-    Store(bytes, integrity_->chunk_size);
-    for (const Sha1Hash& hash : hashes) bytes.insert(bytes.end(), hash.begin(), hash.end());
-    return bytes;
+    return BytesOf(table);
   }
 
   Raw HeaderWith(const std::map<uint64_t, ResourceHeader>& places, const Moves& moves, const ResourceHeader& table,
