@@ -1,11 +1,13 @@
 #include "mount.h"
 
+#include <exception>
 #include <string>
 #include <vector>
 
 #include "../base/error.h"
 #include "containment.h"
 #include "library.h"
+#include "mend.h"
 #include "operations.h"
 #include "text.h"
 #include "wim_struct.h"
@@ -67,11 +69,33 @@ int ImageNumber(const Arguments& request, WIMStruct* wim) {
   return number;
 }
 
+// What is reported of an unmount, and the WIM that it is of.
+struct Unmount {
+  Progress progress;
+  // Empty: nothing is written.
+  std::string written;
+  WimBefore before;
+  // Of looking at it: libwim, whose call this is in, knows no exceptions.
+  std::exception_ptr failure;
+};
+
 // The process that serves the mount sends its messages as they are in its memory. Their pointers mean nothing here, so
 // only other members may be read. libwim fills in all of the first message itself.
-wimlib_progress_status HandleForeign(wimlib_progress_msg message, wimlib_progress_info* info, void* progress) {
+wimlib_progress_status HandleForeign(wimlib_progress_msg message, wimlib_progress_info* info, void* context) {
+  auto* const unmount = static_cast<Unmount*>(context);
+  Progress* const progress = &unmount->progress;
   switch (message) {
     case WIMLIB_PROGRESS_MSG_UNMOUNT_BEGIN:
+      if ((info->unmount.unmount_flags & WIMLIB_UNMOUNT_FLAG_COMMIT) &&
+          (info->unmount.mount_flags & WIMLIB_MOUNT_FLAG_READWRITE)) {
+        unmount->written = FromLibrary(info->unmount.mounted_wim);
+        try {
+          unmount->before = LookBefore(unmount->written);
+        } catch (...) {
+          unmount->failure = std::current_exception();
+        }
+      }
+      return Progress::Handle(message, info, progress);
     case WIMLIB_PROGRESS_MSG_WRITE_STREAMS:
     case WIMLIB_PROGRESS_MSG_WRITE_METADATA_BEGIN:
     case WIMLIB_PROGRESS_MSG_WRITE_METADATA_END: return Progress::Handle(message, info, progress);
@@ -130,10 +154,12 @@ void MountImage(const Object& values) {
 }
 
 void UnmountImage(const std::string& directory, int flags, Observer& observer) {
-  Progress progress(observer);
+  Unmount unmount = {Progress(observer), "", {}, nullptr};
   CheckLibrary("unmount " + directory, [&] {
-    return Libwim().unmount_image_with_progress(ToLibrary(directory).c_str(), flags, HandleForeign, &progress);
+    return Libwim().unmount_image_with_progress(ToLibrary(directory).c_str(), flags, HandleForeign, &unmount);
   });
+  if (unmount.failure) std::rethrow_exception(unmount.failure);
+  if (!unmount.written.empty()) MendInPlace(unmount.written, unmount.before, {0, 0, true}, observer);
 }
 
 }  // namespace stowage::wim

@@ -13,6 +13,7 @@
 #include "integrity_check.h"
 #include "library.h"
 #include "listing.h"
+#include "mend.h"
 #include "missing.h"
 #include "path_list.h"
 #include "pipe_guard.h"
@@ -381,15 +382,6 @@ Value Export(const Call& call) {
   return {};
 }
 
-Value Write(const Call& call) {
-  const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
-  const std::string path = call.arguments.Text("path");
-  CheckLibrary("write " + path, [&] {
-    return Libwim().write(call.Handle(), ToLibrary(path).c_str(), call.Image(), call.Flags(), call.Threads());
-  });
-  return {};
-}
-
 Value WriteToFd(const Call& call) {
   const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
   CheckLibrary(call.About("write"), [&] {
@@ -398,11 +390,58 @@ Value WriteToFd(const Call& call) {
   return {};
 }
 
+MendOptions MendingOf(const Call& call) {
+  const auto level = static_cast<unsigned>(call.arguments.Has("level") ? call.arguments.Size("level") : 0);
+  const unsigned threads = call.arguments.Has("threads") ? call.Threads() : 0;
+  return {level, threads, (call.Flags() & WIMLIB_WRITE_FLAG_FSYNC) != 0};
+}
+
+Value Write(const Call& call) {
+  const std::string path = call.arguments.Text("path");
+  {
+    const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
+    CheckLibrary("write " + path, [&] {
+      return Libwim().write(call.Handle(), ToLibrary(path).c_str(), call.Image(), call.Flags(), call.Threads());
+    });
+  }
+  if (!call.arguments.Has("unmended")) MendNew(path, MendingOf(call), call.observer);
+  return {};
+}
+
+// Whether what `write` writes with `unmended` has to pass through `send`.
+Value MayNeedSending(const Call& call) {
+  wimlib_wim_info info = {};
+  CheckLibrary(call.About("write"), [&] { return Libwim().get_wim_info(call.Handle(), &info); });
+  const bool pipable =
+      (call.Flags() & WIMLIB_WRITE_FLAG_PIPABLE) || (info.pipable && !(call.Flags() & WIMLIB_WRITE_FLAG_NOT_PIPABLE));
+  // libwim refuses it
+  if (!pipable && !CanSeek(call.arguments.Int("fd"))) return false;
+  return MayNeedMending(call.Handle(), call.Image());
+}
+
+// { path, fd, level, threads, flags }
+Value Send(const Call& call) {
+  SendMended(call.arguments.Text("path"), call.arguments.Int("fd"), MendingOf(call), call.observer);
+  return {};
+}
+
+// { path, level?, threads?, flags }
+Value Mend(const Call& call) {
+  MendNew(call.arguments.Text("path"), MendingOf(call), call.observer);
+  return {};
+}
+
 // Afterwards the file has changed and the WIMStruct is unusable, so the result is the file, opened again.
 Value Overwrite(const Call& call) {
   const WimPointer wim = call.arguments.Wim("wim");
-  const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
-  CheckLibrary(call.About("write"), [&] { return Libwim().overwrite(call.Handle(), call.Flags(), call.Threads()); });
+  const std::string path = wim->archive ? wim->archive->path() : "";
+  WimBefore before = wim->archive ? LookBefore(path) : WimBefore();
+  before.compacted = call.Flags() & WIMLIB_WRITE_FLAG_UNSAFE_COMPACT;
+  {
+    const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
+    CheckLibrary(call.About("write"), [&] { return Libwim().overwrite(call.Handle(), call.Flags(), call.Threads()); });
+  }
+  MendInPlace(path, before, MendingOf(call), call.observer);
   const int flags = wim->open_flags & ~WIMLIB_OPEN_FLAG_CHECK_INTEGRITY;
   return OpenFiles(wim->archive->paths(), flags, call.observer);
 }
@@ -496,6 +535,7 @@ Value Join(const Call& call) {
     return Libwim().join_with_progress(parts.data(), static_cast<unsigned>(parts.size()), ToLibrary(path).c_str(),
                                        call.arguments.Int("openFlags"), call.Flags(), Progress::Handle, &call.progress);
   });
+  MendNew(path, MendingOf(call), call.observer);
   return {};
 }
 
@@ -574,6 +614,8 @@ const std::map<std::string, Operation>& Operations() {
       {"extractPathList", {ExtractPathList, Loads::kImage}},
       {"extractPaths", {ExtractPaths, Loads::kImage}},
       {"join", {Join}},
+      {"mayNeedSending", {MayNeedSending, Loads::kImage}},
+      {"mend", {Mend}},
       {"open", {Open}},
       {"overwrite", {Overwrite, Loads::kAll}},
       {"property", {Property}},
@@ -582,6 +624,7 @@ const std::map<std::string, Operation>& Operations() {
       {"referenceWims", {ReferenceWims, Loads::kNothing, Changes::kYes}},
       {"renamePath", {RenamePath, Loads::kImage, Changes::kYes}},
       {"resources", {Resources}},
+      {"send", {Send}},
       {"setDescription", {SetText<&LibwimFunctions::set_image_descripton>}},
       {"setFlags", {SetText<&LibwimFunctions::set_image_flags>}},
       {"setInfo", {SetInfo}},

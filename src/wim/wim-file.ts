@@ -1,4 +1,5 @@
 /** A WIM archive: its images, files and blobs, and everything that libwim can do with it. */
+import { join } from 'node:path'
 import { StowageError } from '../errors.js'
 import { WimArchive } from './wim-archive.js'
 import type { NativeArguments, NativeWimFile } from './addon.js'
@@ -240,10 +241,23 @@ export class WimFile extends WimArchive {
       const { writeToStream } = await import('./pipe.js') // few calls need it
       // A stream cannot have an integrity table, even if the file that was opened has one
       const flags = writeFlags({ ...options, integrityTable: options.integrityTable ?? false })
-      await writeToStream(target, fd => this.job('writeToFd', { ...args, flags, fd }, options), options.signal)
+      await writeToStream(target, fd => this.#writeToDescriptor(fd, { ...args, flags }, options), options.signal)
     } else {
-      await this.job('writeToFd', { ...args, fd: target.fd }, options)
+      await this.#writeToDescriptor(target.fd, args, options)
     }
+  }
+
+  /** By way of a temporary file if an older libwim writes something that has to be put right: see `native/wim/mend.h`. */
+  async #writeToDescriptor(fd: number, args: NativeArguments, options: WriteOptions): Promise<void> {
+    if (!(await this.job('mayNeedSending', { ...args, fd }))) {
+      await this.job('writeToFd', { ...args, fd }, options)
+      return
+    }
+    const { Workspace } = await import('../blob/workspace.js') // few calls need it
+    await using workspace = new Workspace()
+    const path = join(await workspace.path(), 'written.wim')
+    await this.job('write', { ...args, path, unmended: true }, options)
+    await this.job('send', { ...args, path, fd }, options)
   }
 
   /**
@@ -299,8 +313,16 @@ export class WimFile extends WimArchive {
    * … All parts get their names when the last one is complete. Throws UNSUPPORTED for solid resources.
    */
   async split(path: string, partSize: number, options: SplitOptions = {}): Promise<void> {
-    await splitBeside(path, options.partName, partName =>
-      this.job('split', { path, partSize, flags: writeFlags(options) }, { ...options, partName }),
-    )
+    const flags = writeFlags(options)
+    await splitBeside(path, options.partName, async partName => {
+      const parts: string[] = []
+      const named: SplitOptions['partName'] = async part => {
+        const name = (await partName?.(part)) ?? part.path
+        parts.push(name)
+        return name
+      }
+      await this.job('split', { path, partSize, flags }, { ...options, partName: named })
+      for (const part of parts) await this.job('mend', { path: part, flags }, { signal: options.signal })
+    })
   }
 }

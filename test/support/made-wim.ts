@@ -25,6 +25,8 @@ export interface MadeFile {
   readonly linkGroup?: number
   /** Makes it a directory, and a reparse point one with a list of children. */
   readonly children?: readonly MadeFile[]
+  /** Gives a directory, by `children` or attribute 0x10, the entry for an unnamed data stream that libwim before 1.14.2 does. */
+  readonly unnamedEntry?: boolean
 }
 
 export interface MadeImage {
@@ -167,7 +169,8 @@ function dentry(file: MadeFile, blob: BlobOf): Buffer {
   fixed.writeInt32LE(security, 12)
   times.forEach((time, n) => fixed.writeBigUInt64LE(time, 40 + 8 * n))
   const main = blob(reparse ? reparse.data : content)
-  if (!streams) main.copy(fixed, 64)
+  const listed = streams !== undefined || file.unnamedEntry === true
+  if (!listed) main.copy(fixed, 64)
   if (reparse) {
     fixed.writeUInt32LE(reparse.tag, 88)
     fixed.writeUInt16LE(reparse.flags, 94)
@@ -185,9 +188,10 @@ function dentry(file: MadeFile, blob: BlobOf): Buffer {
   }
   const bytes = Buffer.concat([named, item])
   bytes.writeBigUInt64LE(BigInt(bytes.length), 0)
-  if (!streams) return bytes
+  if (!listed) return bytes
   const unnamed = children === undefined || reparse ? [stream('', main)] : []
-  const entries = Object.entries(streams).map(([each, bytesOf]) => stream(each, blob(bytesOf)))
+  if (file.unnamedEntry) unnamed.push(stream('', NOTHING))
+  const entries = Object.entries(streams ?? {}).map(([each, bytesOf]) => stream(each, blob(bytesOf)))
   bytes.writeUInt16LE(unnamed.length + entries.length, 96)
   return Buffer.concat([bytes, ...unnamed, ...entries])
 }

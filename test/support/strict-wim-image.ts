@@ -22,6 +22,8 @@ export interface StrictImage {
   /** By path, with slashes; the root is empty. */
   readonly files: ReadonlyMap<string, StrictFile>
   readonly references: ReadonlyMap<string, number>
+  /** By path, how its streams are stored: the hash in the dentry, then `NAME SHA-1` of each entry behind it. */
+  readonly stored: ReadonlyMap<string, readonly string[]>
   readonly counts: Readonly<Record<'DIRCOUNT' | 'FILECOUNT' | 'TOTALBYTES' | 'HARDLINKBYTES', number>>
 }
 
@@ -89,6 +91,7 @@ interface Dentry {
   readonly subdirectory: number
   readonly linkGroup: bigint
   readonly hashes: readonly string[]
+  readonly stored: readonly string[]
   readonly file: Omit<StrictFile, 'names'>
 }
 
@@ -146,6 +149,7 @@ function readDentry(bytes: Buffer, start: number, parent: string, security: read
   return {
     ...{ path, name, end, subdirectory, hashes },
     linkGroup: isReparse ? 0n : bytes.readBigUInt64LE(start + 88),
+    stored: [main, ...streams.map(([streamName, hash]) => `${streamName} ${hash}`)],
     file: {
       ...{ attributes, shortName, items, data: resolved.data },
       security: descriptor < 0 ? '' : (security[descriptor] ?? ''),
@@ -226,7 +230,7 @@ function summarize(dentries: readonly Dentry[], blobs: Blobs): StrictImage {
       return [path, { ...file, names }] as const
     }),
   )
-  return { files, references, counts }
+  return { files, references, counts, stored: new Map(dentries.map(({ path, stored }) => [path, stored])) }
 }
 
 function hashOf(file: object): string {
