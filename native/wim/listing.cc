@@ -4,7 +4,6 @@
 #include <future>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "../base/little_endian.h"
 #include "entry_json.h"
 #include "entry_pack.h"
+#include "image_tree.h"
 #include "library.h"
 #include "text.h"
 
@@ -45,18 +45,34 @@ wimlib_resource_entry ResourceEntryOf(const BlobTable& table, const Blob& blob) 
 class ImageListing {
  public:
   ImageListing(const Archive& archive, uint32_t image, int flags, Observer& observer)
-      : archive_(archive), metadata_(archive.ReadMetadata(image)), image_(image), flags_(flags), observer_(observer) {}
+      : archive_(archive),
+        tree_(archive.ReadMetadata(image), archive.path() + ": image " + std::to_string(image)),
+        image_(image),
+        flags_(flags),
+        observer_(observer) {}
 
-  // Finds what is to be listed. False if libwim treats a name specially and these must not be dropped. Throws
-  // WIMLIB_ERR_PATH_DOES_NOT_EXIST.
-  bool Prepare(const std::string& path, OddNames odd) {
-    if (!Gather()) {
-      if (odd == OddNames::kLeft) return false;
-      GatherWithoutOdd();
+  // False if libwim treats a name specially, and orders by what only libwim knows.
+  bool IsOrdinary() const {
+    const auto& dentries = tree_.metadata().dentries();
+    if (dentries.empty() || dentries[0].name.size != 0) return false;
+    for (uint32_t index = 1; index < dentries.size(); index++) {
+      const std::string_view name = Units(dentries[index].name);
+      if (!IsOrdinary(name)) return false;
+      if (dentries[index].parent == dentries[index - 1].parent && !IsBefore(Units(dentries[index - 1].name), name))
+        return false;
     }
-    CountLinks();
-    Order(Find(path));
     return true;
+  }
+
+  // Finds what is to be listed. Throws WIMLIB_ERR_PATH_DOES_NOT_EXIST.
+  void Prepare(const std::string& path) {
+    if (tree_.empty()) return;
+    tree_.Walk(0, [&](uint32_t node) { names_[tree_.FileOf(node)] += 1; });
+    const auto found = tree_.Find(path, IgnoresCase() ? ImageTree::Case::kInsensitive : ImageTree::Case::kSensitive);
+    if (found.empty())
+      throw Error("WIMLIB_ERR_PATH_DOES_NOT_EXIST",
+                  path + " does not exist in image " + std::to_string(image_) + " of " + archive_.path());
+    Order(found.front());
   }
 
   size_t size() const { return places_.size(); }
@@ -72,216 +88,77 @@ class ImageListing {
       facts.path.assign(paths_, place.path, place.path_size);
       facts.name_size = place.name_size;
       facts.depth = place.depth;
-      Describe(metadata_.dentries()[place.index], &facts, &object_id);
+      Describe(place.node, &facts, &object_id);
       format->Add(facts);
     }
   }
 
  private:
-  // A directory's children among order_.
-  struct Children {
-    uint32_t first = 0;
-    uint32_t count = 0;
-  };
-  // An entry: a dentry, and its path among all paths.
+  // An entry: a node of the tree, and its path among all paths.
   struct Place {
-    uint32_t index;
+    uint32_t node;
     uint32_t path_size;
     uint32_t name_size;
     uint32_t depth;
     size_t path;
   };
 
-  // The dentry at `path`.
-  uint32_t Find(const std::string& path) const {
-    uint32_t index = 0;
-    for (size_t at = 0; at < path.size();) {
-      const size_t end = std::min(path.find('/', at), path.size());
-      if (end > at) {
-        const auto child = ChildOf(index, Utf16FromWtf8(std::string_view(path).substr(at, end - at)));
-        if (!child)
-          throw Error("WIMLIB_ERR_PATH_DOES_NOT_EXIST",
-                      path + " does not exist in image " + std::to_string(image_) + " of " + archive_.path());
-        index = *child;
-      }
-      at = end + 1;
-    }
-    return index;
-  }
-
-  std::optional<uint32_t> ChildOf(uint32_t directory, const std::u16string& name) const {
-    std::optional<uint32_t> other_case;
-    const auto [first, count] = children_[directory];
-    for (uint32_t n = first; n < first + count; n++) {
-      const std::string_view units = Units(metadata_.dentries()[order_[n]].name);
-      if (units.size() != 2 * name.size()) continue;
-      bool same = true;
-      bool same_but_case = true;
-      for (size_t unit = 0; unit < name.size() && same_but_case; unit++) {
-        const uint32_t own = UnitAt(units, 2 * unit);
-        same = same && own == name[unit];
-        same_but_case = Upper(own) == Upper(name[unit]);
-      }
-      if (!same_but_case) continue;
-      if (same) return order_[n];
-      if (!other_case) other_case = order_[n];
-    }
-    return IgnoresCase() ? other_case : std::nullopt;
-  }
-
-  // Depth first, as libwim lists them.
+  // Depth first from `start`, as libwim lists them.
   void Order(uint32_t start) {
-    struct Ahead {
-      uint32_t index;
-      uint32_t depth;
-      // Of the path of its directory.
-      size_t above;
-      size_t above_size;
-    };
-    std::vector<Ahead> ahead;
-    const auto descend = [&](uint32_t index, uint32_t depth, size_t path, size_t path_size) {
-      const auto [first, count] = children_[index];
-      for (uint32_t n = count; n > 0; n--)
-        ahead.push_back({order_[first + n - 1], depth + 1, path, index == 0 ? 0 : path_size});
-    };
-    const auto place = [&](const Ahead& next) {
+    places_.reserve(tree_.size());
+    // Of each node that was walked, its place in the list with the start.
+    std::vector<uint32_t> place_of(tree_.size());
+    const bool recursive = flags_ & WIMLIB_ITERATE_DIR_TREE_FLAG_RECURSIVE;
+    const uint32_t deepest = recursive ? UINT32_MAX : flags_ & WIMLIB_ITERATE_DIR_TREE_FLAG_CHILDREN ? 1 : 0;
+    const auto add = [&](uint32_t node, size_t above, size_t above_size, uint32_t depth) {
       const size_t at = paths_.size();
-      paths_.append(paths_, next.above, next.above_size);
+      paths_.append(paths_, above, above_size);
       paths_ += '/';
       const size_t name = paths_.size();
-      if (next.index != 0) AppendText(metadata_.dentries()[next.index].name, &paths_);
-      places_.push_back({next.index, static_cast<uint32_t>(paths_.size() - at),
-                         static_cast<uint32_t>(paths_.size() - name), next.depth, at});
-      return at;
+      if (node != 0) AppendText(tree_.dentry(node).name, &paths_);
+      place_of[node] = static_cast<uint32_t>(places_.size());
+      places_.push_back(
+          {node, static_cast<uint32_t>(paths_.size() - at), static_cast<uint32_t>(paths_.size() - name), depth, at});
     };
-    paths_ += PathAbove(start);
-    const Ahead first = {start, DepthOf(start), 0, paths_.size()};
-    const size_t at = place(first);
-    if (flags_ & (WIMLIB_ITERATE_DIR_TREE_FLAG_RECURSIVE | WIMLIB_ITERATE_DIR_TREE_FLAG_CHILDREN))
-      descend(start, first.depth, at, places_.front().path_size);
-    if (flags_ & WIMLIB_ITERATE_DIR_TREE_FLAG_CHILDREN) places_.clear();
-    while (!ahead.empty()) {
-      const Ahead next = ahead.back();
-      ahead.pop_back();
-      const size_t path = place(next);
-      if (flags_ & WIMLIB_ITERATE_DIR_TREE_FLAG_RECURSIVE)
-        descend(next.index, next.depth, path, places_.back().path_size);
-    }
-  }
-
-  // Of the directory of dentry `index`, without a slash at its end.
-  std::string PathAbove(uint32_t index) const {
-    std::vector<uint32_t> directories;
-    for (uint32_t at = index; at != 0; at = metadata_.dentries()[at].parent)
-      if (metadata_.dentries()[at].parent != 0) directories.push_back(metadata_.dentries()[at].parent);
-    std::string path;
-    for (auto directory = directories.rbegin(); directory != directories.rend(); ++directory) {
-      path += '/';
-      AppendText(metadata_.dentries()[*directory].name, &path);
-    }
-    return path;
-  }
-
-  uint32_t DepthOf(uint32_t index) const {
     uint32_t depth = 0;
-    for (; index != 0; index = metadata_.dentries()[index].parent) depth++;
-    return depth;
-  }
-
-  // Notes where the children of each directory are. False if libwim treats a name specially.
-  bool Gather() {
-    const auto& dentries = metadata_.dentries();
-    if (dentries.empty() || dentries[0].name.size != 0) return false;
-    children_.assign(dentries.size(), {});
-    order_.resize(dentries.size());
-    size_t size = 0;
-    for (uint32_t index = 0; index < dentries.size(); index++) {
-      order_[index] = index;
-      if (index == 0) continue;
-      Children& siblings = children_[dentries[index].parent];
-      if (siblings.count == 0) siblings.first = index;
-      if (siblings.first + siblings.count != index) return false;
-      const std::string_view name = Units(dentries[index].name);
-      if (!IsOrdinary(name)) return false;
-      if (siblings.count > 0 && !IsBefore(Units(dentries[index - 1].name), name)) return false;
-      siblings.count += 1;
-      size += name.size();
+    for (uint32_t node = start; node != 0; node = tree_.dentry(node).parent) depth++;
+    if (depth > 1) paths_ = tree_.PathOf(tree_.dentry(start).parent);
+    add(start, 0, paths_.size(), depth);
+    if (deepest > 0) {
+      tree_.Walk(start, [&](uint32_t node) {
+        if (node == start) return;
+        const uint32_t parent = tree_.dentry(node).parent;
+        if (deepest == 1 && parent != start) return;
+        const Place above = places_[place_of[parent]];
+        add(node, above.path, parent == 0 ? 0 : above.path_size, above.depth + 1);
+      });
     }
-    paths_.reserve(size * 4);
-    places_.reserve(dentries.size());
-    return true;
-  }
-
-  // The same without the names that libwim drops, and with the others in order: that of libwim but for letters outside
-  // ASCII, whose upper case only libwim knows.
-  void GatherWithoutOdd() {
-    const auto& dentries = metadata_.dentries();
-    children_.assign(dentries.size(), {});
-    order_.clear();
-    for (uint32_t index = 1; index < dentries.size(); index++) {
-      if (IsOrdinary(Units(dentries[index].name))) order_.push_back(index);
-    }
-    const auto before = [&](uint32_t a, uint32_t b) {
-      if (dentries[a].parent != dentries[b].parent) return dentries[a].parent < dentries[b].parent;
-      return Compare(Units(dentries[a].name), Units(dentries[b].name)) < 0;
-    };
-    std::stable_sort(order_.begin(), order_.end(), before);
-    const auto repeats = [&](uint32_t a, uint32_t b) {
-      return dentries[a].parent == dentries[b].parent && Units(dentries[a].name) == Units(dentries[b].name);
-    };
-    order_.erase(std::unique(order_.begin(), order_.end(), repeats), order_.end());
-    for (uint32_t n = 0; n < order_.size(); n++) {
-      Children& siblings = children_[dentries[order_[n]].parent];
-      if (siblings.count == 0) siblings.first = n;
-      siblings.count += 1;
-    }
-  }
-
-  // How many names each file has.
-  void CountLinks() {
-    const auto count = [&](uint32_t index) {
-      const uint64_t group = metadata_.dentries()[index].link_group;
-      if (group != 0) links_[group] += 1;
-    };
-    for (const uint32_t index : order_) count(index);
-    if (order_.empty() || order_.front() != 0) count(0);
+    if (flags_ & WIMLIB_ITERATE_DIR_TREE_FLAG_CHILDREN) places_.erase(places_.begin());
   }
 
   static uint32_t UnitAt(std::string_view name, size_t at) {
     return static_cast<uint32_t>(static_cast<uint8_t>(name[at]) | static_cast<uint8_t>(name[at + 1]) << 8);
   }
 
-  static uint32_t Upper(uint32_t unit) { return unit >= 'a' && unit <= 'z' ? unit - 32 : unit; }
-
-  // By units in upper case, then by units as they are: negative if `a` comes first.
-  static int Compare(std::string_view a, std::string_view b) {
-    const auto sign = [](uint32_t one, uint32_t two) { return one < two ? -1 : 1; };
-    for (size_t at = 0; at + 1 < std::min(a.size(), b.size()); at += 2) {
-      const uint32_t one = Upper(UnitAt(a, at));
-      const uint32_t two = Upper(UnitAt(b, at));
-      if (one != two) return sign(one, two);
-    }
-    if (a.size() != b.size()) return a.size() < b.size() ? -1 : 1;
-    for (size_t at = 0; at + 1 < a.size(); at += 2) {
-      if (UnitAt(a, at) != UnitAt(b, at)) return sign(UnitAt(a, at), UnitAt(b, at));
-    }
-    return 0;
-  }
-
-  // Whether libwim lists `a` before `b`. Also false if a letter outside ASCII decides, because only libwim knows its
-  // upper case.
+  // Whether libwim lists `a` before `b`: by units in upper case, then by units as they are. Also false if a letter
+  // outside ASCII decides, because only libwim knows its upper case.
   static bool IsBefore(std::string_view a, std::string_view b) {
+    const auto upper = [](uint32_t unit) { return unit >= 'a' && unit <= 'z' ? unit - 32 : unit; };
     for (size_t at = 0; at + 1 < std::min(a.size(), b.size()); at += 2) {
-      const uint32_t one = Upper(UnitAt(a, at));
-      const uint32_t two = Upper(UnitAt(b, at));
+      const uint32_t one = upper(UnitAt(a, at));
+      const uint32_t two = upper(UnitAt(b, at));
       if (one != two) return one < two && two < 0x80;
     }
-    return Compare(a, b) < 0;
+    if (a.size() != b.size()) return a.size() < b.size();
+    for (size_t at = 0; at + 1 < a.size(); at += 2) {
+      if (UnitAt(a, at) != UnitAt(b, at)) return UnitAt(a, at) < UnitAt(b, at);
+    }
+    return false;  // the same name twice
   }
 
   // UTF-16LE.
   std::string_view Units(const Span& span) const {
-    return {reinterpret_cast<const char*>(metadata_.bytes(span)), span.size};
+    return {reinterpret_cast<const char*>(tree_.metadata().bytes(span)), span.size};
   }
 
   static bool IsOrdinary(std::string_view name) {
@@ -294,7 +171,7 @@ class ImageListing {
   }
 
   void AppendText(const Span& span, std::string* to) const {
-    const uint8_t* bytes = metadata_.bytes(span);
+    const uint8_t* bytes = tree_.metadata().bytes(span);
     std::u16string units;
     for (uint32_t at = 0; at + 1 < span.size; at += 2) {
       const auto unit = static_cast<char16_t>(bytes[at] | bytes[at + 1] << 8);
@@ -307,7 +184,8 @@ class ImageListing {
     if (!units.empty()) *to += Wtf8FromUtf16(units);
   }
 
-  void Describe(const Dentry& dentry, EntryFacts* facts, std::string* object_id) const {
+  void Describe(uint32_t node, EntryFacts* facts, std::string* object_id) const {
+    const Dentry& dentry = tree_.dentry(node);
     facts->short_name.clear();
     AppendText(dentry.short_name, &facts->short_name);
     facts->attributes = dentry.attributes;
@@ -316,10 +194,10 @@ class ImageListing {
     facts->written = dentry.write_time;
     facts->accessed = dentry.access_time;
     facts->link_group = dentry.link_group;
-    facts->link_count = dentry.link_group == 0 ? 1 : links_.at(dentry.link_group);
+    facts->link_count = names_.at(tree_.FileOf(node));
     facts->unix_data.reset();
     if (dentry.unix_data.size >= kUnixDataSize) {
-      const uint8_t* bytes = metadata_.bytes(dentry.unix_data);
+      const uint8_t* bytes = tree_.metadata().bytes(dentry.unix_data);
       if (Load32(bytes + 8) != 0) {
         facts->unix_data = {Load32(bytes), Load32(bytes + 4), Load32(bytes + 8), Load32(bytes + 12)};
       }
@@ -331,7 +209,8 @@ class ImageListing {
     }
     facts->object_id = *object_id;
     facts->security = {};
-    if (dentry.security >= 0) facts->security = Units(metadata_.security()[static_cast<size_t>(dentry.security)]);
+    if (dentry.security >= 0)
+      facts->security = Units(tree_.metadata().security()[static_cast<size_t>(dentry.security)]);
     DescribeStreams(dentry, facts);
   }
 
@@ -342,7 +221,7 @@ class ImageListing {
     facts->streams.clear();
     facts->streams.emplace_back();
     for (uint32_t n = 0; n < dentry.stream_count; n++) {
-      const Stream& stream = metadata_.streams()[dentry.first_stream + n];
+      const Stream& stream = tree_.metadata().streams()[dentry.first_stream + n];
       if (stream.name.size == 0) {
         if (stream.type == main) facts->streams.front() = Describe(stream);
       } else if (stream.type == Stream::Type::kData) {
@@ -369,15 +248,12 @@ class ImageListing {
   }
 
   const Archive& archive_;
-  const Metadata metadata_;
+  const ImageTree tree_;
   const uint32_t image_;
   const int flags_;
   Observer& observer_;
-  // Indexes of dentries: the children of each directory together, in order.
-  std::vector<uint32_t> order_;
-  // By the index of the directory.
-  std::vector<Children> children_;
-  std::unordered_map<uint64_t, uint32_t> links_;
+  // By the first name of each file, how many it has.
+  std::vector<uint32_t> names_ = std::vector<uint32_t>(tree_.size());
   std::string paths_;
   std::vector<Place> places_;
 };
@@ -388,7 +264,8 @@ std::optional<Value> ListImages(const Archive& archive, const ListingScope& scop
   EntryPack entries;
   for (const uint32_t image : scope.images) {
     ImageListing listing(archive, image, scope.flags, observer);
-    if (!listing.Prepare(scope.path, odd)) return std::nullopt;
+    if (odd == OddNames::kLeft && !listing.IsOrdinary()) return std::nullopt;
+    listing.Prepare(scope.path);
     listing.Write(0, listing.size(), &entries);
   }
   return entries.Take();
@@ -399,7 +276,8 @@ std::optional<Value> ListImagesAsJson(const Archive& archive, const ListingScope
   List list;
   for (const uint32_t image : scope.images) {
     ImageListing listing(archive, image, scope.flags, observer);
-    if (!listing.Prepare(scope.path, odd)) return std::nullopt;
+    if (odd == OddNames::kLeft && !listing.IsOrdinary()) return std::nullopt;
+    listing.Prepare(scope.path);
     const auto write = [&](size_t from, size_t to, bool first) {
       EntryJson json(first ? EntryJson::Start::kFirst : EntryJson::Start::kContinued);
       listing.Write(from, to, &json);
