@@ -1,21 +1,13 @@
 /** Reads the XML data of a WIM. Source: Microsoft's WIM white paper, "XML data". */
-import { SaxesParser } from 'saxes'
 import { StowageError } from '../errors.js'
+import { parseXml, type XmlElement, XmlError } from './xml.js'
 
 /** Elements that are read; 10,000 images with all their properties have a million. */
 const MOST_ELEMENTS = 2 ** 20
 
-interface Element {
-  readonly name: string
-  readonly attributes: Readonly<Record<string, string>>
-  /** The text before its first child. */
-  text: string
-  readonly children: Element[]
-}
-
 /** The XML data of a WIM, parsed. */
 export class WimXml {
-  readonly #images: readonly Element[]
+  readonly #images: readonly XmlElement[]
 
   /**
    * `xml` is UTF-16LE, with or without a byte order mark, and has one IMAGE element for each of `imageCount` images.
@@ -23,10 +15,10 @@ export class WimXml {
    */
   constructor(xml: Buffer, imageCount: number, name: string) {
     const root = parse(decodeXml(xml), name)
-    const images: Element[] = []
+    const images: XmlElement[] = []
     for (const image of root.children) {
       if (image.name !== 'IMAGE') continue
-      const index = Number(image.attributes['INDEX'])
+      const index = Number(image.attributes.get('INDEX'))
       if (!Number.isInteger(index) || index < 1 || index > imageCount || images[index - 1]) throw miscounted(name)
       images[index - 1] = image
     }
@@ -53,29 +45,12 @@ export function decodeXml(xml: Buffer): string {
   return xml.toString('utf16le').replace(/^\ufeff/, '')
 }
 
-function parse(text: string, name: string): Element {
-  const parser = new SaxesParser()
-  const document: Element = { name: '', attributes: {}, text: '', children: [] }
-  const open = [document]
-  let count = 0
-  parser.on('error', error => {
-    throw corrupt(name, `is not well-formed: ${error.message}`)
-  })
-  parser.on('opentag', ({ name: tag, attributes }) => {
-    if ((count += 1) > MOST_ELEMENTS) throw corrupt(name, `has more than ${MOST_ELEMENTS} elements`)
-    const element: Element = { name: tag, attributes, text: '', children: [] }
-    open.at(-1)?.children.push(element)
-    open.push(element)
-  })
-  const addText = (piece: string): void => {
-    const element = open.at(-1)
-    if (element?.children.length === 0) element.text += piece
+function parse(text: string, name: string): XmlElement {
+  try {
+    return parseXml(text, MOST_ELEMENTS)
+  } catch (error) {
+    throw error instanceof XmlError ? corrupt(name, `cannot be read: ${error.message}`) : error
   }
-  parser.on('text', addText)
-  parser.on('cdata', addText)
-  parser.on('closetag', () => void open.pop())
-  parser.write(text).close()
-  return document.children[0] ?? document
 }
 
 function miscounted(name: string): StowageError {

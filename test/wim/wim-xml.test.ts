@@ -10,8 +10,8 @@ const parse = (xml: string, count = 1): WimXml => new WimXml(Buffer.from(`\ufeff
 
 t.test('properties are found by their paths, the first or the nth', t => {
   const xml = parse(
-    `<?xml version="1.0" encoding="UTF-16"?><WIM><TOTALBYTES>1</TOTALBYTES><IMAGE INDEX="2"><NAME>two</NAME></IMAGE>
-     <IMAGE INDEX="1"><NAME>a &lt;b&gt; &#x1F4E6; <![CDATA[&]]></NAME><EMPTY/><WINDOWS><LANGUAGES><LANGUAGE>en-US</LANGUAGE>
+    `<?xml version="1.0" encoding="UTF-16"?><!-- <a> --><WIM><TOTALBYTES>1</TOTALBYTES><IMAGE INDEX="2"><NAME>two</NAME></IMAGE>
+     <IMAGE INDEX="1"><NAME>a &lt;b&gt; &#x1F4E6; <![CDATA[&]]></NAME><EMPTY a='1' b = "2" /><WINDOWS><LANGUAGES><LANGUAGE>en-US</LANGUAGE>
      <LANGUAGE>de-DE</LANGUAGE></LANGUAGES></WINDOWS></IMAGE></WIM>`,
     2,
   )
@@ -28,11 +28,22 @@ t.test('properties are found by their paths, the first or the nth', t => {
 t.test('XML data that is damaged, or not of these images, is refused', t => {
   const miscounted = /x\.wim: its XML data does not have one IMAGE element for each of its images/
   for (const [xml, message] of [
-    ['<WIM><IMAGE INDEX="1"></WIM>', /x\.wim: its XML data is not well-formed: 1:\d+: /],
-    ['<WIM><IMAGE INDEX="1"/>', /not well-formed/],
-    ['', /not well-formed/],
-    ['<!DOCTYPE a [<!ENTITY b "c">]><WIM><IMAGE INDEX="1"><NAME>&b;</NAME></IMAGE></WIM>', /not well-formed/],
-    ['<WIM><IMAGE INDEX="1"><NAME>\ud800</NAME></IMAGE></WIM>', /not well-formed/],
+    ['<WIM><IMAGE INDEX="1"></WIM>', /^x\.wim: its XML data cannot be read: <\/WIM> ends no element at character 22$/],
+    ['<WIM><IMAGE INDEX="1"/>', /<WIM> has no end at character 23$/],
+    ['', /there is no element at/],
+    ['<WIM/></WIM>', /<\/WIM> ends no element at/],
+    ['<WIM/><WIM/>', /a second root element at character 6/],
+    ['<WIM/>text', /text outside the root element/],
+    ['<!DOCTYPE a [<!ENTITY b "c">]><WIM><IMAGE INDEX="1"><NAME>&b;</NAME></IMAGE></WIM>', /no markup at character 0$/],
+    ['<WIM>&b;</WIM>', /&b; is not known at/],
+    ['<WIM>a & b</WIM>', /& is not known at/],
+    ['<WIM>&#0;</WIM>', /&#0; is not known at/],
+    ['<WIM>&#x110000;</WIM>', /&#x110000; is not known at/],
+    ['<WIM>&#xd800;</WIM>', /a character that XML does not allow/],
+    ['<WIM><IMAGE INDEX="1"><NAME>\ud800</NAME></IMAGE></WIM>', /a character that XML does not allow/],
+    ['<WIM><IMAGE INDEX=1/></WIM>', /no markup at character 5$/],
+    ['<WIM><!-- </WIM>', /no markup at character 5$/],
+    ['<WIM><![CDATA[ </WIM>', /no markup at character 5$/],
     ['<WIM/>', miscounted],
     ['<WIM><IMAGE INDEX="2"/></WIM>', miscounted],
     ['<WIM><IMAGE INDEX="1"/><IMAGE INDEX="1"/></WIM>', miscounted],
@@ -44,7 +55,11 @@ t.test('XML data that is damaged, or not of these images, is refused', t => {
 })
 
 t.test('XML data with more elements than any WIM has is refused', t => {
-  t.throws(() => parse('<a>'.repeat(2 ** 20 + 1)), { code: 'WIM_CORRUPT', message: /more than 1048576 elements/ })
+  t.throws(() => parse(`<WIM${' x="1"'.repeat(1e6)}>`), { code: 'WIM_CORRUPT', message: /no markup at character 0/ })
+  t.throws(() => parse('<a>'.repeat(2 ** 20 + 1)), {
+    code: 'WIM_CORRUPT',
+    message: /more than 1048576 elements at character/,
+  })
   t.end()
 })
 
