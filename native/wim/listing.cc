@@ -13,6 +13,7 @@
 #include "entry_pack.h"
 #include "image_tree.h"
 #include "library.h"
+#include "limits.h"
 #include "text.h"
 
 namespace stowage::wim {
@@ -108,6 +109,8 @@ class ImageListing {
     places_.reserve(tree_.size());
     // Of each node that was walked, its place in the list with the start.
     std::vector<uint32_t> place_of(tree_.size());
+    const BlobTable& table = archive_.blobs();
+    const uint64_t most = kMostPathBytes + kPathRatio * table.resources()[table.metadata()[image_ - 1].resource].size;
     const bool recursive = flags_ & WIMLIB_ITERATE_DIR_TREE_FLAG_RECURSIVE;
     const uint32_t deepest = recursive ? UINT32_MAX : flags_ & WIMLIB_ITERATE_DIR_TREE_FLAG_CHILDREN ? 1 : 0;
     const auto add = [&](uint32_t node, size_t above, size_t above_size, uint32_t depth) {
@@ -117,6 +120,9 @@ class ImageListing {
       const size_t name = paths_.size();
       if (node != 0) AppendText(tree_.dentry(node).name, &paths_);
       place_of[node] = static_cast<uint32_t>(places_.size());
+      if (paths_.size() > most)
+        throw Error("WIM_CORRUPT", archive_.path() + ": the metadata of image " + std::to_string(image_) +
+                                       " has paths longer than any system allows");
       places_.push_back(
           {node, static_cast<uint32_t>(paths_.size() - at), static_cast<uint32_t>(paths_.size() - name), depth, at});
     };

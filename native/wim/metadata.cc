@@ -98,7 +98,8 @@ void Metadata::ParseTree(uint64_t root_offset) {
   for (size_t next = 0; next < directories.size(); next++) {
     const Directory directory = directories[next];
     if (directory.depth > kDeepest) Corrupt("nests directories too deeply");
-    if (!seen.insert(directory.children).second) Corrupt("has a directory that contains itself");
+    if (!seen.insert(directory.children).second)
+      Corrupt("has a directory that contains itself, or two directories that share dentries");
     uint64_t at = directory.children;
     while (const uint64_t size = ParseDentry(at, directory.index, &subdirectory)) {
       at += size;

@@ -197,7 +197,7 @@ export class WimArchive implements AsyncDisposable {
    * read can be read to the end. May be called repeatedly.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true
+    ;[this.#closed, this.#facts] = [true, undefined]
     await (this.#running > 0 ? this.queue.idle : this.changing)
     await this.#native.close()
   }

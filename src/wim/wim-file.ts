@@ -303,8 +303,8 @@ export class WimFile extends WimArchive {
     args: NativeArguments,
     options: ExtractPathsOptions,
   ): Promise<void> {
-    // Our own extractor takes the names of the images from here
-    const names = (await this.settled()).images.map(({ name }) => name)
+    // Our own extractor, which works where nothing can have changed, takes the names of the images from here
+    const names = this.images().map(({ name }) => name)
     await this.job(operation, { ...args, image: imageNumber(image), names, flags: extractFlags(options) }, options)
   }
 

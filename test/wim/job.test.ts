@@ -231,7 +231,7 @@ t.test(
     const order: number[] = []
     await Promise.all([
       one.extract(1, join(root, 'a')).then(() => order.push(1)),
-      one.resolveImage(1).then(() => order.push(2)),
+      one.countBlobs().then(() => order.push(2)),
       one.deleteImage(2).then(() => order.push(3)),
       one.resources().then(() => order.push(4)),
     ])

@@ -207,13 +207,20 @@ t.test('openWim() refuses what is not a WIM', async t => {
   await t.rejects(openWim(directory), { code: 'INVALID_ARGUMENT' })
 })
 
-t.test("openWim() gives libwim's own text with its errors", async t => {
+t.test("openWim() says what differs from the integrity table, and gives libwim's own text with its errors", async t => {
   const path = directoryWim(t, { args: ['--check'] })
   flipByte(path, 5000)
   await t.rejects(openWim(path, { checkIntegrity: true }), {
     code: 'WIM_CORRUPT',
-    message: /integrity/i,
-    cause: { name: 'WimlibError', code: 'WIMLIB_ERR_INTEGRITY' },
+    message: /tree\.wim: the \d+ bytes at offset 208 have SHA-1 [\da-f]{40}, but the integrity table says [\da-f]{40}$/,
+  })
+  const marked = directoryWim(t)
+  const bytes = readFileSync(marked)
+  bytes.writeUInt32LE(bytes.readUInt32LE(16) | 4, 16) // its flag of a WIM that is read-only
+  writeFileSync(marked, bytes)
+  await t.rejects(openWim(marked, { writeAccess: true }), {
+    code: 'PERMISSION_DENIED',
+    cause: { name: 'WimlibError', code: 'WIMLIB_ERR_WIM_IS_READONLY' },
   })
 })
 
@@ -345,7 +352,7 @@ t.test(
   },
 )
 
-t.test('openWim() prints nothing of its own when the XML is damaged', t => {
+t.test('libwim prints nothing of its own when the XML is damaged', t => {
   const path = directoryWim(t)
   const bytes = readFileSync(path)
   bytes.fill(
@@ -356,7 +363,7 @@ t.test('openWim() prints nothing of its own when the XML is damaged', t => {
   writeFileSync(path, bytes)
   const script = `
     const { WimJob } = require(process.argv[1])
-    new WimJob('open', { paths: [process.argv[2]], flags: 0 }, (_e, _q, ended, _r, error) => ended && console.log(error.code))`
+    new WimJob('open', { paths: [process.argv[2]], flags: 4 }, (_e, _q, ended, _r, error) => ended && console.log(error.code))`
   const addon = join(import.meta.dirname, '../../build/Release/stowage.node')
   const { stdout, stderr } = spawnSync(process.execPath, ['-e', script, addon, path], { encoding: 'utf8' })
   t.equal(stdout, 'WIMLIB_ERR_XML\n')
