@@ -11,8 +11,6 @@ namespace stowage::wim {
 namespace {
 
 constexpr uint32_t kNoBlob = 0xffffffff;
-// The uncompressed size that marks the entry of a solid resource itself.
-constexpr uint64_t kSolidResourceMark = 0x100000000;
 // Two fifths of each entry are a hash, which does not shrink: a table larger than this many times the file names the
 // same blobs repeatedly.
 constexpr uint64_t kLargestTableRatio = 8;
@@ -35,7 +33,7 @@ struct BlobTable::Entry {
   }
 
   bool solid() const { return at.flags & ResourceHeader::kSolid; }
-  bool solid_resource() const { return solid() && at.uncompressed_size == kSolidResourceMark; }
+  bool solid_resource() const { return solid() && at.uncompressed_size == kSolidResource; }
 };
 
 uint64_t BlobTable::LargestSize(const File& file) { return file.size() * kLargestTableRatio; }

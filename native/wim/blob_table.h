@@ -26,6 +26,8 @@ class BlobTable {
  public:
   // Of one blob in the table of a file, in bytes.
   static constexpr size_t kEntrySize = 50;
+  // The uncompressed size that marks the entry of a solid resource itself.
+  static constexpr uint64_t kSolidResource = 0x100000000;
 
   // Of the table of a file, in bytes once decompressed: a larger one only names the same blobs repeatedly.
   static uint64_t LargestSize(const File& file);
