@@ -9,7 +9,13 @@
 namespace stowage::wim {
 
 void Compressors::Prepare(int type) {
-  if (type != WIMLIB_COMPRESSION_TYPE_NONE && type != codecs::kXpress) StartLibrary();
+  if (type == WIMLIB_COMPRESSION_TYPE_NONE || type == codecs::kXpress) return;
+  try {
+    StartLibrary();
+  } catch (const Error& error) {
+    if (error.code() != "LIBWIM_MISSING") throw;
+    throw Error("LIBWIM_MISSING", std::string("LZX needs libwim, but ") + error.what());
+  }
 }
 
 size_t Compressors::Compress(int type, uint32_t chunk_size, unsigned level, void* from, size_t size, void* to) {

@@ -408,8 +408,8 @@ Value Write(const Call& call) {
   return {};
 }
 
-// Whether what `write` writes with `unmended` has to pass through `send`.
-Value MayNeedSending(const Call& call) {
+// Whether what `write` writes with `unmended` has to pass through `sendMended`.
+Value NeedsMending(const Call& call) {
   wimlib_wim_info info = {};
   CheckLibrary(call.About("write"), [&] { return Libwim().get_wim_info(call.Handle(), &info); });
   const bool pipable =
@@ -420,7 +420,7 @@ Value MayNeedSending(const Call& call) {
 }
 
 // { path, fd, level, threads, flags }
-Value Send(const Call& call) {
+Value SendMendedWim(const Call& call) {
   SendMended(call.arguments.Text("path"), call.arguments.Int("fd"), MendingOf(call), call.observer);
   return {};
 }
@@ -591,7 +591,8 @@ Value EntriesAsJson(const Call& call) { return ListTree<ListImagesAsJson, ListEn
 
 Value Resources(const Call& call) {
   const WimPointer wim = call.arguments.Wim("wim");
-  return IsUnchanged(*wim) ? ListBlobs(wim->archive->blobs()) : ListResources(call.Handle());
+  // libwim's order is that of wimlib-imagex
+  return HasLibwim() || !IsUnchanged(*wim) ? ListResources(call.Handle()) : ListBlobs(wim->archive->blobs());
 }
 
 Value CountBlobsOfWim(const Call& call) { return CountBlobs(call.arguments, call.observer); }
@@ -614,8 +615,8 @@ const std::map<std::string, Operation>& Operations() {
       {"extractPathList", {ExtractPathList, Loads::kImage}},
       {"extractPaths", {ExtractPaths, Loads::kImage}},
       {"join", {Join}},
-      {"mayNeedSending", {MayNeedSending, Loads::kImage}},
       {"mend", {Mend}},
+      {"needsMending", {NeedsMending, Loads::kImage}},
       {"open", {Open}},
       {"overwrite", {Overwrite, Loads::kAll}},
       {"property", {Property}},
@@ -624,7 +625,7 @@ const std::map<std::string, Operation>& Operations() {
       {"referenceWims", {ReferenceWims, Loads::kNothing, Changes::kYes}},
       {"renamePath", {RenamePath, Loads::kImage, Changes::kYes}},
       {"resources", {Resources}},
-      {"send", {Send}},
+      {"sendMended", {SendMendedWim}},
       {"setDescription", {SetText<&LibwimFunctions::set_image_descripton>}},
       {"setFlags", {SetText<&LibwimFunctions::set_image_flags>}},
       {"setInfo", {SetInfo}},

@@ -175,6 +175,8 @@ export function nativeError(error: unknown, path: string): unknown {
 
 /** What to do about a libwim that is missing, or of which the addon says why it cannot be used. */
 function libwimHint(message: string): string {
+  const needs = /^LZX needs libwim, but (.*)/s.exec(message)
+  if (needs) return `${libwimHint(needs[1] ?? '')} XPRESS needs none: --compress xpress.`
   if (message.includes('STOWAGE_LIBWIM')) return 'Unset it, or set it to the path of libwim itself.'
   // The loader's words: it has no error codes
   if (/version `.*' not found|ELF|too short|cannot open shared object/.test(message))

@@ -249,7 +249,7 @@ export class WimFile extends WimArchive {
 
   /** By way of a temporary file if an older libwim writes something that has to be put right: see `native/wim/mend.h`. */
   async #writeToDescriptor(fd: number, args: NativeArguments, options: WriteOptions): Promise<void> {
-    if (!(await this.job('mayNeedSending', { ...args, fd }))) {
+    if (!(await this.job('needsMending', { ...args, fd }))) {
       await this.job('writeToFd', { ...args, fd }, options)
       return
     }
@@ -257,7 +257,7 @@ export class WimFile extends WimArchive {
     await using workspace = new Workspace()
     const path = join(await workspace.path(), 'written.wim')
     await this.job('write', { ...args, path, unmended: true }, options)
-    await this.job('send', { ...args, path, fd }, options)
+    await this.job('sendMended', { ...args, path, fd }, options)
   }
 
   /**

@@ -58,7 +58,7 @@ t.test('entriesAsJson() lists the same by our own readers as by libwim, in every
   }
 })
 
-t.test('entries() and resources() list the same by our own readers as by libwim', async t => {
+t.test('entries() lists the same by our own readers as by libwim', async t => {
   const wims = [...WIM_FORMS.map(form => richWim(t, form)), extendedAttributeWim(t), directoryWim(t)]
   const list = async (wim: WimFile, ...args: Parameters<WimFile['entries']>): Promise<unknown[]> => {
     const all: unknown[] = []
@@ -69,8 +69,6 @@ t.test('entries() and resources() list the same by our own readers as by libwim'
     await using own = await openWim(path)
     await using byLibwim = await openWim(path)
     await byLibwim.referenceResources([]) // libwim lists a WIM with other WIMs in memory
-    const bySha1 = (a: { sha1: string }, b: { sha1: string }): number => (a.sha1 < b.sha1 ? -1 : 1)
-    t.strictSame((await own.resources()).sort(bySha1), (await byLibwim.resources()).sort(bySha1), path)
     const [, second = '/'] = (await list(own, 1)).map(entry => (entry as { path: string }).path)
     for (const options of [
       {},

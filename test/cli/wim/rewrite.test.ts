@@ -21,8 +21,9 @@ async function same(t: Test, original: string | undefined, words: (wim: string) 
   const theirs = imagex(words('theirs.wim'), { cwd })
   const ours = await stowageWim(words('ours.wim'), { cwd })
   t.equal(ours.code === 0, theirs.code === 0, `${words('ours.wim').join(' ')}: ${ours.stderr}${theirs.stderr}`)
-  if (existsSync(join(cwd, 'theirs.wim')))
-    t.equal(told(join(cwd, 'ours.wim')), told(join(cwd, 'theirs.wim')), words('ours.wim').join(' '))
+  // The metadata of directories with streams is put right, and gets shorter
+  const facts = (name: string): string => told(join(cwd, name)).replace(/^Size: .*$/m, '')
+  if (existsSync(join(cwd, 'theirs.wim'))) t.equal(facts('ours.wim'), facts('theirs.wim'), words('ours.wim').join(' '))
   else t.notOk(existsSync(join(cwd, 'ours.wim')))
 }
 
