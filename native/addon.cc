@@ -1,5 +1,7 @@
 // The addon's entry point: registers what native/ offers to src/wim/binding.ts.
+#include <libdeflate.h>
 #include <napi.h>
+#include <zstd.h>
 
 #include "addon_data.h"
 #include "attributes.h"
@@ -37,6 +39,14 @@ Napi::Value LibraryVersion(const Napi::CallbackInfo& info) {
   }
 }
 
+// compressors(): { libdeflate: string, zstd: string }, their releases.
+Napi::Value CompressorReleases(const Napi::CallbackInfo& info) {
+  Napi::Object releases = Napi::Object::New(info.Env());
+  releases.Set("libdeflate", LIBDEFLATE_VERSION_STRING);
+  releases.Set("zstd", ZSTD_versionString());
+  return releases;
+}
+
 // setUp(flags: number): libwim's WIMLIB_INIT_FLAG_*, before the first WIM.
 Napi::Value SetUp(const Napi::CallbackInfo& info) {
   try {
@@ -69,6 +79,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RegisterAttributes(env, exports);
   RegisterCodec(env, exports);
   RegisterMount(env, exports);
+  exports.Set("compressors", Napi::Function::New<CompressorReleases>(env, "compressors"));
   exports.Set("setUp", Napi::Function::New<SetUp>(env, "setUp"));
   exports.Set("libraryVersion", Napi::Function::New<LibraryVersion>(env, "libraryVersion"));
   return exports;

@@ -24,8 +24,7 @@ export async function runWim(argv: readonly string[]): Promise<void> {
     return
   }
   if (values['version'] === true) {
-    const { thisGenerator } = await import('../generator.js')
-    process.stdout.write(`${thisGenerator().version}\n`)
+    ;(await import('./usage/request.js')).printVersion()
     return
   }
   checkOperands(operands, command)

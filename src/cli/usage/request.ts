@@ -1,4 +1,5 @@
 /** Answers command lines that ask for help or for the version. */
+import { compressors, compressorsText } from '../../compressors.js'
 import { thisGenerator } from '../../generator.js'
 import { pageText } from './layout.js'
 import { unknownCommand } from './mistakes.js'
@@ -25,7 +26,7 @@ export async function answerRequest(argv: readonly string[]): Promise<boolean> {
     return true
   }
   if (await isVersionAsked(rest, found)) {
-    process.stdout.write(`${thisGenerator().version}\n`)
+    printVersion()
     return true
   }
   if (found.type === 'command' || rest.some(word => word.startsWith('-'))) return false
@@ -40,6 +41,17 @@ export async function printHelp(words: readonly string[]): Promise<void> {
   const { isTTY, columns } = process.stdout
   const width = Number(process.env['COLUMNS']) || (isTTY ? columns : 0) || 80
   process.stdout.write(pageText(await helpPageOf(path), { width, paint: painter(process.stdout) }))
+}
+
+/** Prints the version of Stowage, and below it the releases of what the addon compresses with. */
+export function printVersion(): void {
+  let more = ''
+  try {
+    more = `${compressorsText(compressors())}\n`
+  } catch {
+    more = 'no native addon\n'
+  }
+  process.stdout.write(`${thisGenerator().version}\n${more}`)
 }
 
 /** An option of the command itself comes first: the --version of `find` is that of an image. */
