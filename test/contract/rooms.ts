@@ -14,6 +14,7 @@ export const ROOMS: readonly (readonly Room[])[] = [
     { path: 'errors.ts', purpose: 'The error class and its codes.' },
     { path: 'progress.ts', purpose: 'The union of progress events, and the reporting of waits.' },
     { path: 'native.ts', purpose: 'Finds and loads the addon; no other module knows its file.' },
+    { path: 'compressors.ts', purpose: 'The releases of what the addon compresses with.' },
     { path: 'node-version.ts', purpose: 'The versions of Node.js that Stowage runs on.' },
     { path: 'size-text.ts', purpose: 'Sizes in words.' },
     { path: 'nearest-word.ts', purpose: 'Finds the word that a misspelled one was probably meant to be.' },
