@@ -64,7 +64,7 @@ void TakeOver(const std::string& from, const std::string& to) {
 
 void ReplacePipable(Mending& mending, const std::string& path, const MendOptions& options, const Observer& observer) {
   const std::string target = fs::canonical(fs::u8path(path)).u8string();
-  const std::string made = target + ".mended";
+  const std::string made = target + ".mended.partial";
   try {
     if (!std::ofstream(fs::u8path(made), std::ios::binary)) throw SystemError(errno, "create " + made);
     {

@@ -115,6 +115,7 @@ t.test('stowage prune - removes unfinished outputs and blobs that nobody writes'
   const cwd = t.testdir({
     'x.tar.partial': 'bundle',
     'x.tar.001.partial': 'volume',
+    'pipe.wim.mended.partial': 'mended',
     'report.partial': 'of somebody else',
     'open.wim.partial': 'being written',
     layout: { 'oci-layout': '{}', blobs: { sha256: {} } },
@@ -129,9 +130,9 @@ t.test('stowage prune - removes unfinished outputs and blobs that nobody writes'
   t.teardown(() => closeSync(open))
   const shown = await stowage(['prune', '.', 'layout', '--dry-run'], { cwd })
   t.match(shown.stdout, /open\.wim\.partial +13B +- +in use/)
-  t.match(shown.stdout, /Would remove 0 directories and 4 files \(14B\)/)
-  t.equal(readdirSync(cwd).length, 5)
-  t.match(await prune([cwd, join(cwd, 'layout')]), { freed: 14 })
+  t.match(shown.stdout, /Would remove 0 directories and 5 files \(20B\)/)
+  t.equal(readdirSync(cwd).length, 6)
+  t.match(await prune([cwd, join(cwd, 'layout')]), { freed: 20 })
   t.same(readdirSync(cwd).sort(), ['layout', 'open.wim.partial', 'report.partial'])
   t.same(readdirSync(blobs).sort(), [alive, 'a'.repeat(64)].sort())
 })
