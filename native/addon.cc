@@ -1,5 +1,6 @@
 // The addon's entry point: registers what native/ offers to src/wim/binding.ts.
 #include <libdeflate.h>
+#include <lzma.h>
 #include <napi.h>
 #include <zstd.h>
 
@@ -39,11 +40,12 @@ Napi::Value LibraryVersion(const Napi::CallbackInfo& info) {
   }
 }
 
-// compressors(): { libdeflate: string, zstd: string }, their releases.
+// compressors(): { libdeflate: string, zstd: string, liblzma: string }, their releases.
 Napi::Value CompressorReleases(const Napi::CallbackInfo& info) {
   Napi::Object releases = Napi::Object::New(info.Env());
   releases.Set("libdeflate", LIBDEFLATE_VERSION_STRING);
   releases.Set("zstd", ZSTD_versionString());
+  releases.Set("liblzma", lzma_version_string());
   return releases;
 }
 

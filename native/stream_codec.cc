@@ -15,6 +15,7 @@
 
 #include "base/xz_stream.h"
 #include "base/zstd_stream.h"
+#include "layer/gzip.h"
 #include "promise_worker.h"
 
 namespace stowage {
@@ -27,6 +28,10 @@ using Bytes = std::vector<uint8_t>;
 constexpr size_t kMost = 1u << 20;
 // Zstandard's own default, also of the zstd command
 constexpr int kZstdLevel = 3;
+// gzip's
+constexpr int kGzipLevel = 6;
+// What one gzip member has of the content, as in layers
+constexpr size_t kGzipBlock = 1u << 20;
 
 unsigned Threads() { return std::max(1u, std::thread::hardware_concurrency()); }
 
@@ -83,6 +88,41 @@ class ZstdCompressor : public Codec {
   std::unique_ptr<ZSTD_CCtx, Deleter> context_;
 };
 
+class GzipCompressor : public Codec {
+ public:
+  size_t Process(ZSTD_inBuffer& in, bool end, uint8_t* out, size_t size, bool& more) override {
+    if (written_ == member_.size()) Fill(in, end);
+    const size_t count = std::min(size, member_.size() - written_);
+    std::copy_n(member_.begin() + static_cast<std::ptrdiff_t>(written_), count, out);
+    written_ += count;
+    more = written_ < member_.size() || in.pos < in.size || (end && !block_.empty());
+    return count;
+  }
+
+ private:
+  // Compresses the next block once all of it is there, or the last.
+  void Fill(ZSTD_inBuffer& in, bool end) {
+    const auto* const at = static_cast<const uint8_t*>(in.src) + in.pos;
+    const size_t count = std::min(kGzipBlock - block_.size(), in.size - in.pos);
+    block_.insert(block_.end(), at, at + count);
+    in.pos += count;
+    const bool last = end && in.pos == in.size && (!block_.empty() || !begun_);
+    member_.clear();
+    written_ = 0;
+    if (block_.size() < kGzipBlock && !last) return;
+    member_ = gzip_.Member(block_.data(), block_.size(), kGzipLevel);
+    begun_ = true;
+    block_.clear();
+  }
+
+  layer::Gzip gzip_;
+  Bytes block_;
+  // Bytes of `member_` up to `written_` are written.
+  Bytes member_;
+  size_t written_ = 0;
+  bool begun_ = false;
+};
+
 class XzCodec : public Codec {
  public:
   explicit XzCodec(XzStream::Mode mode) : stream_(mode, Threads()) {}
@@ -106,6 +146,7 @@ class XzCodec : public Codec {
 std::unique_ptr<Codec> MakeCodec(const std::string& format, bool compress) {
   if (format == "xz")
     return std::make_unique<XzCodec>(compress ? XzStream::Mode::kCompress : XzStream::Mode::kDecompress);
+  if (format == "gzip") return std::make_unique<GzipCompressor>();
   if (compress) return std::make_unique<ZstdCompressor>();
   return std::make_unique<ZstdDecompressor>();
 }
@@ -143,7 +184,7 @@ void StreamCodec::Register(Napi::Env env, Napi::Object exports) {
                                           InstanceMethod<&StreamCodec::More>("more")}));
 }
 
-// new StreamCodec(format: "zstd" | "xz", compress: boolean)
+// new StreamCodec(format: "gzip" | "zstd" | "xz", compress: boolean); gzip is only compressed
 StreamCodec::StreamCodec(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<StreamCodec>(info), state_(std::make_shared<State>()) {
   try {

@@ -36,11 +36,11 @@ export function decompressed(
 }
 
 /**
- * Streams the compressed bytes; the same bytes give the same result. Throws UNSUPPORTED for zstd and xz without the
- * addon, and what `bytes` throws.
+ * Streams the compressed bytes; the same bytes give the same result. Without the addon, gzip is that of Node.js, whose
+ * bytes are others. Throws UNSUPPORTED for zstd and xz without the addon, and what `bytes` throws.
  */
 export function compressed(bytes: Bytes, compression: ArchiveCompression, { signal }: FetchOptions = {}): Bytes {
-  return compression === 'gzip'
+  return compression === 'gzip' && !nativePart('StreamCodec')
     ? piped(bytes, createGzip({ chunkSize: PIECE }), signal)
     : coded(bytes, openCodec(compression, true), signal)
 }
@@ -151,9 +151,9 @@ interface StreamCodec {
   more(): boolean
 }
 
-type CodecClass = new (format: 'zstd' | 'xz', compress: boolean) => StreamCodec
+type CodecClass = new (format: ArchiveCompression, compress: boolean) => StreamCodec
 
-function openCodec(format: 'zstd' | 'xz', compress: boolean): StreamCodec {
+function openCodec(format: ArchiveCompression, compress: boolean): StreamCodec {
   const Native = nativePart<CodecClass>('StreamCodec')
   if (Native) return new Native(format, compress)
   throw new StowageError(

@@ -26,7 +26,7 @@ fuzz_wim() {
   mkdir -p "$corpus/corpus-found" "$corpus/seeds"
   clang++ "${flags[@]}" \
     "$here/wim-reader.cc" $(sources base codecs wim) \
-    -o "$corpus/wim-reader" -lwim -l:libdeflate.a -l:libcrypto.a -lpthread
+    -o "$corpus/wim-reader" -l:libdeflate.a -l:libzstd.a -l:liblzma.a -l:libcrypto.a -lpthread
   # Seeds: one small tree in every form a WIM has.
   for form in 'none --compress=none' 'xpress --compress=XPRESS' 'lzx --compress=LZX' 'lzms --compress=LZMS' \
     'solid --solid --solid-chunk-size=32K' 'pipable --pipable' \

@@ -1,10 +1,11 @@
 // libFuzzer target: a hostile WIM through every reader of native/wim/ that is ours: header, blob table, metadata,
-// chunks, blobs, integrity table, the walk over a tree before libwim takes it, the guard of pipes, and the verifier
-// over them all. An Error is the right answer to almost any input; a crash, a hang or a runaway allocation is a
-// finding. test/fuzz/run.sh builds and runs it.
+// chunks, blobs, integrity table, the walk over a tree before libwim takes it, lists, the plan of an extraction, the
+// mending of directories, the guard of pipes, and the verifier over them all. An Error is the right answer to almost
+// any input; a crash, a hang or a runaway allocation is a finding. test/fuzz/run.sh builds and runs it.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <wimlib.h>
 
 #include <cstdint>
 #include <cstring>
@@ -18,6 +19,13 @@
 #include "wim/archive.h"
 #include "wim/blob_reader.h"
 #include "wim/containment.h"
+#include "wim/directory_streams.h"
+#include "wim/extraction_plan.h"
+#include "wim/image_tree.h"
+#include "wim/integrity_check.h"
+#include "wim/link_target.h"
+#include "wim/listing.h"
+#include "wim/mending.h"
 #include "wim/pipe_guard.h"
 #include "wim/verifier.h"
 
@@ -62,6 +70,61 @@ void ReadBlobs(const wim::BlobTable& table) {
   }
 }
 
+// Every image as text and as JSON, where both agree on how many files there are.
+void List(const wim::Archive& archive, uint32_t image) {
+  Nobody nobody;
+  for (const wim::OddNames odd : {wim::OddNames::kLeft, wim::OddNames::kDropped}) {
+    const wim::ListingScope scope = {{image}, "/", WIMLIB_ITERATE_DIR_TREE_FLAG_RECURSIVE};
+    Attempt([&] { (void)wim::ListImages(archive, scope, odd, nobody); });
+    Attempt([&] { (void)wim::ListImagesAsJson(archive, scope, odd, nobody); });
+  }
+}
+
+// No name of a plan leads out of its directory.
+void Plan(const wim::Archive& archive, uint32_t image) {
+  const wim::ImageTree tree(archive.ReadMetadata(image), "image");
+  if (tree.empty()) return;
+  (void)tree.Match("*/?*", wim::ImageTree::Case::kInsensitive);
+  for (const int flags : {0, WIMLIB_EXTRACT_FLAG_REPLACE_INVALID_FILENAMES | WIMLIB_EXTRACT_FLAG_UNIX_DATA}) {
+    Attempt([&] {
+      const wim::ExtractionPlan plan(archive, tree, {0}, flags);
+      const auto check = [&](uint32_t node) {
+        const std::string name = plan.NameOf(node);
+        if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
+            name.find('\0') != std::string::npos)
+          __builtin_trap();
+      };
+      for (const uint32_t node : plan.directories()) check(node);
+      for (const auto& file : plan.files())
+        for (const uint32_t node : file.names) check(node);
+    });
+  }
+}
+
+// What is mended once needs it no more.
+void Mend(const std::string& path) {
+  const File file(path, File::Mode::kRead);
+  wim::Mending mending(file, {});
+  if (!mending.needed()) return;
+  mending.Prepare();
+  if (mending.header().pipable) {
+    mending.WritePipable([](const uint8_t*, size_t) {});
+  } else {
+    const uint64_t begin = mending.TailBegin(0);
+    (void)mending.MakeTail(begin, begin);
+  }
+}
+
+void MendMetadata(const std::vector<uint8_t>& metadata) {
+  const auto mended = wim::MendDirectoryStreams(metadata);
+  if (mended && wim::MendDirectoryStreams(*mended)) __builtin_trap();
+}
+
+void ReadLink(const uint8_t* data, size_t size) {
+  for (const uint32_t tag : {wim::kTagSymbolicLink, wim::kTagMountPoint})
+    (void)wim::LinkTarget(tag, {data, data + size}, std::string("/root"));
+}
+
 void ReadEverything(const std::string& path) {
   const auto archive = wim::Archive::Open({path});
   const wim::BlobTable& table = archive->blobs();
@@ -71,12 +134,18 @@ void ReadEverything(const std::string& path) {
       const wim::Metadata metadata = archive->ReadMetadata(image);
       for (const wim::Stream& stream : metadata.streams()) (void)table.Find(stream.hash);
     });
+    Attempt([&] { List(*archive, image); });
+    Attempt([&] { Plan(*archive, image); });
   }
+  (void)wim::ListBlobs(table);
+  Attempt([&] { Mend(path); });
   Attempt([&] { ReadBlobs(table); });
   uint64_t size = 0;
   for (const wim::Blob& blob : table.blobs()) size += blob.size > kMostBytesRead ? kMostBytesRead + 1 : blob.size;
   if (size > kMostBytesRead || table.metadata().size() > kMostImages) return;
   Nobody nobody;
+  WorkerPool pool(1);
+  Attempt([&] { wim::CheckIntegrity(path, pool, nobody, [](const std::string&, uint64_t) {}); });
   const wim::Verification found = wim::Verifier(archive, {1, true}, nobody).Run();
   if (found.blobs > table.blobs().size()) __builtin_trap();
 }
@@ -104,6 +173,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     PassOn(fd);
     ReadEverything(path);
+    // As what a WIM holds, too
+    ReadLink(data, size);
+    MendMetadata({data, data + size});
   } catch (const Error&) {
   } catch (const std::bad_alloc&) {
   }
