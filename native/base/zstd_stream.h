@@ -22,12 +22,16 @@ class ZstdStream {
 
   // As ZSTD_decompressStream(), whose result it returns: 0 at the end of a frame, or an error. Frames with a window
   // over 128 MiB, the limit of the zstd command, are an error. So are frames that do not have the size that they
-  // declare: libzstd does not compare the two if the last block is empty and the frame does not arrive in one piece.
+  // declare, which libzstd does not compare if the last block is empty and the frame arrives in several pieces. It
+  // always does, the first byte alone, so that no frame's fate depends on its pieces: in one, libzstd refuses an empty
+  // compressed block, which it takes in several.
   size_t Decompress(ZSTD_outBuffer* out, ZSTD_inBuffer* in) {
     const auto* const input = static_cast<const uint8_t*>(in->src) + in->pos;
     const size_t taken = in->pos;
     const size_t made = out->pos;
-    const size_t result = ZSTD_decompressStream(stream_.get(), out, in);
+    ZSTD_inBuffer next{in->src, header_size_ == 0 ? std::min(in->size, taken + 1) : in->size, taken};
+    const size_t result = ZSTD_decompressStream(stream_.get(), out, &next);
+    in->pos = next.pos;
     if (ZSTD_isError(result)) return result;
 
     const size_t kept = std::min(in->pos - taken, header_.size() - header_size_);

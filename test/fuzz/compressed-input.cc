@@ -69,11 +69,12 @@ std::vector<uint8_t> FromZstd(const uint8_t* data, size_t size, size_t expected)
   std::vector<uint8_t> bytes(expected + 1);
   ZSTD_DCtx* context = ZSTD_createDCtx();
   ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, 27);
-  ZSTD_inBuffer in{data, size, 0};
+  ZSTD_inBuffer in{data, 0, 0};
   ZSTD_outBuffer out{bytes.data(), bytes.size(), 0};
-  size_t left = 1;
-  while (in.pos < in.size) {
+  size_t left = 0;
+  while (in.pos < size) {
     const size_t before = in.pos + out.pos;
+    in.size = left == 0 ? in.pos + 1 : size;  // no frame in one piece, of which libzstd refuses more
     left = ZSTD_decompressStream(context, &out, &in);
     if (ZSTD_isError(left) || in.pos + out.pos == before) __builtin_trap();
   }
