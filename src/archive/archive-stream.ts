@@ -109,7 +109,7 @@ export async function openTarStream(
   if (!compression) return { tar: all, compression }
   const read = { size: 0 }
   const content = decompressed(measured(all, read), compression, name, { signal })
-  return { tar: plainTar(boundedGrowth(content, read, name), name), compression }
+  return { tar: plainTar(boundedGrowth(content, read, name), name, compression), compression }
 }
 
 /** Adds up in `read` what is read of `bytes`. */
@@ -136,10 +136,10 @@ async function* boundedGrowth(bytes: Bytes, read: { readonly size: number }, nam
   }
 }
 
-/** The same bytes, which are to be a tar. Throws what {@link refuseOthers} throws. */
-async function* plainTar(bytes: Bytes, name: string): Bytes {
+/** The same bytes, decompressed, which are to be a tar. Throws what {@link refuseOthers} throws. */
+async function* plainTar(bytes: Bytes, name: string, compression: ArchiveCompression): Bytes {
   const { head, all } = await withHead(bytes)
-  refuseOthers(head, `${name}, decompressed,`)
+  refuseOthers(head, name, compression)
   yield* all
 }
 

@@ -1,6 +1,6 @@
 /** Recognizes files that are taken for a tar by mistake, and rejects unsupported compressions by name. */
 import { StowageError } from '../errors.js'
-import { ARCHIVE_COMPRESSION_NAMES } from '../oci/compression.js'
+import { ARCHIVE_COMPRESSION_NAMES, type ArchiveCompression } from '../oci/compression.js'
 import { isWimHead } from '../wim/header.js'
 
 /** A file that is no tar. */
@@ -71,24 +71,32 @@ export async function otherFileWithin(
 
 /**
  * Throws UNSUPPORTED, with the command for such a file, if `head` is that of another compression or of a file that is no
- * tar.
+ * tar. `outer` says that `head` is that of the decompressed bytes of `name`.
  */
-export function refuseOthers(head: Uint8Array, name: string): void {
-  refuseOther(otherFile(head), name)
+export function refuseOthers(head: Uint8Array, name: string, outer?: ArchiveCompression): void {
+  refuseOther(otherFile(head), name, outer)
   const text = Buffer.from(head).toString('latin1')
   for (const [compression, command, magic] of OTHERS) {
     if (!magic.test(text)) continue
+    const first = outer === undefined ? '' : `, below ${outer}`
     throw new StowageError(
       'UNSUPPORTED',
-      `${name} is compressed with ${compression}; only ${ARCHIVE_COMPRESSION_NAMES.join(', ')} and uncompressed files can be read`,
+      `${name} is compressed with ${compression}${first}; only ${ARCHIVE_COMPRESSION_NAMES.join(', ')} and uncompressed files can be read`,
       {
-        hint: `Decompress it first: ${command} ${name}`,
+        hint: `Decompress it first: ${outer === undefined ? `${command} ${name}` : `${outer} -dc ${name} | ${command}`}`,
       },
     )
   }
 }
 
-/** Throws UNSUPPORTED, with what to do with it instead, for a file that is no tar. */
-export function refuseOther(other: OtherFile | undefined, name: string): void {
-  if (other) throw new StowageError('UNSUPPORTED', `${name} is ${other.title}, not a tar`, { hint: other.hint(name) })
+/** Throws UNSUPPORTED, with what to do with it instead, for a file that is no tar; `outer` as for {@link refuseOthers}. */
+export function refuseOther(other: OtherFile | undefined, name: string, outer?: ArchiveCompression): void {
+  if (!other) return
+  if (outer === undefined)
+    throw new StowageError('UNSUPPORTED', `${name} is ${other.title}, not a tar`, { hint: other.hint(name) })
+  const inner = /^(.+)\.(?:gz|zst|xz)$/i.exec(name)?.[1] ?? 'FILE'
+  const then = other.hint(inner)
+  throw new StowageError('UNSUPPORTED', `${name}, decompressed, is ${other.title}, not a tar`, {
+    hint: then === other.hint('') ? then : `Decompress it: ${outer} -dc ${name} > ${inner}. ${then}`,
+  })
 }

@@ -215,7 +215,8 @@ export function hintFor(path: string, files: ReadonlyMap<string, BundleFile>): s
   const scheme = isTarPath(path) ? (files.has(DOCKER_FILE) ? 'docker-archive' : 'oci-archive') : 'oci'
   if (!files.has(LAYOUT_FILE) && !files.has(DOCKER_FILE)) return 'Name a directory or a .tar that "stowage pack" wrote.'
   const what = isTarPath(path) ? 'an archive of images' : 'an OCI image layout'
-  return `It is ${what}, not a bundle. Copy it: stowage copy ${scheme}:${path} TO; or pack it: stowage pack ${scheme}:${path} -o BUNDLE.`
+  const taken = scheme === 'oci' ? ` "stowage serve" and "stowage diff" take oci:${path}.` : ''
+  return `It is ${what}, not a bundle. Copy it: stowage copy ${scheme}:${path} TO; or pack it: stowage pack ${scheme}:${path} -o BUNDLE.${taken}`
 }
 
 function expectDigest(file: string, bytes: Uint8Array, expected: string | undefined, by: string): void {

@@ -11,7 +11,15 @@ import { PROGRESS_MODES } from './progress.js'
  * of an image or a source on this machine, or one of these words (a word that ends in `=` or `:` is to be continued).
  */
 export type Takes =
-  'path' | 'directory' | LocationUse | 'image' | 'image of the bundle' | 'registered source' | readonly string[]
+  | 'path'
+  | 'directory'
+  | LocationUse
+  | 'image'
+  | 'image of the bundle'
+  | 'image of the WIM'
+  | 'image of the WIM or path'
+  | 'registered source'
+  | readonly string[]
 
 /** What a location is used for. Not every destination can be loaded into. */
 export type LocationUse = 'source' | 'destination' | 'load destination' | 'store'

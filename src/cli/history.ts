@@ -7,6 +7,7 @@ import type { DependentTree } from '../image/lineage.js'
 import { formatAgo } from './duration.js'
 import { shortDigest } from './image-names.js'
 import { storedImageDocument } from './images.js'
+import { refuseLocations, withStore } from './locations.js'
 import { printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
 import { familiar, noteStore, storeOptions } from './store-options.js'
@@ -30,6 +31,7 @@ export const history = command({
     ['history --tree nanoserver', 'The images based on a base OS image'],
   ],
   run: async ({ image, tree, trunc, human, store, host, ...options }, session) => {
+    await refuseLocations([image], withStore('history', 'NAME'))
     const found = await imageHistory(image, { store, host, signal: session.signal, onProgress: session.onProgress })
     noteStore(store, found.store, session)
     const text = tree

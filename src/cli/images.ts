@@ -10,6 +10,7 @@ import { shortDigest } from './image-names.js'
 import { errorDocument } from './print-error.js'
 import { jsonText, table } from './render.js'
 import { formatSize } from '../size-text.js'
+import { refuseLocations, withStore } from './locations.js'
 import { noteStore, storeOptions } from './store-options.js'
 
 /** One row of the table: an image under one of its names, or without a name. */
@@ -45,6 +46,7 @@ export const images = command({
     ['images -q --filter dangling=true', 'IDs of the images without a name'],
   ],
   run: async ({ name, all, wide, digests, trunc, filter, format, store, host, ...options }, session) => {
+    await refuseLocations(name, withStore('images'))
     const filters = filtersOf(filter)
     const references = [...name, ...filters.references]
     const list = await listImages({

@@ -1,5 +1,5 @@
 /** `stowage pull`: pulls images from registries into the engine or a store. */
-import { storeForms, USED_WITHOUT_ENGINE } from './locations.js'
+import { refuseLocations, storeForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { familiarReference, parseReference } from '../oci/reference.js'
 import { planPull, type PulledImage, pullImages } from '../verbs/pull.js'
@@ -23,6 +23,11 @@ export const pull = command({
     ['pull nginx:1.27 --to oci: --platform linux/arm64', 'Into the default store'],
   ],
   run: async ({ name, to, 'all-tags': allTags, ...options }, session) => {
+    await refuseLocations(
+      name,
+      (place, ref) =>
+        `pull takes names in registries. Copy it: stowage copy ${place}${ref === undefined ? '' : `:${ref}`} TO`,
+    )
     const { signal, onProgress, report, notice } = session
     const settings = { ...readImageOptions(options), to, allTags, onNotice: notice, signal, onProgress }
     if (options['dry-run']) {

@@ -1,5 +1,5 @@
 /** `stowage push`: pushes images of the engine, a store or a bundle to their registries. */
-import { storeForms, USED_WITHOUT_ENGINE } from './locations.js'
+import { refuseLocations, storeForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { familiarReference, formatReference, parseReference } from '../oci/reference.js'
 import { planPush, type PushedImage, pushImages } from '../verbs/push.js'
@@ -24,6 +24,10 @@ export const push = command({
     ['push -a registry.example/team/shop --from bundle:site-a', 'Every tag of the repository in a bundle'],
   ],
   run: async ({ name, from, 'all-tags': allTags, ...options }, session) => {
+    await refuseLocations(
+      name,
+      place => `push takes names in registries. Write: stowage push REGISTRY/NAME --from ${place}`,
+    )
     const { signal, onProgress, report, note, notice } = session
     const settings = { ...readImageOptions(options), from, allTags, onNotice: notice, signal, onProgress }
     if (options['dry-run']) {

@@ -1,5 +1,5 @@
 /** `stowage rmi`: removes names and images. */
-import { storeForms } from './locations.js'
+import { refuseLocations, storeForms, withStore } from './locations.js'
 import { command, flag, oneOrMore } from './command.js'
 import { removeImages } from '../verbs/remove.js'
 import { errorDocument } from './print-error.js'
@@ -22,6 +22,7 @@ export const rmi = command({
     ['rmi cd6e419225ea', 'Remove an image by its ID'],
   ],
   run: async ({ image, force, prune, store, host }, session) => {
+    await refuseLocations(image, withStore('rmi', 'NAME'))
     const result = await removeImages(image, {
       store,
       host,

@@ -1,5 +1,5 @@
 /** `stowage tag`: adds a name to an image. */
-import { storeForms } from './locations.js'
+import { refuseLocations, storeForms, withStore } from './locations.js'
 import { command, required } from './command.js'
 import { tagImage } from '../verbs/tag.js'
 import { noteStore, storeOptions } from './store-options.js'
@@ -14,6 +14,7 @@ export const tag = command({
   },
   examples: [['tag nanoserver:10.0.14300.1010 nanoserver:latest', 'Both names refer to the same image']],
   run: async ({ source, target, store, host }, session) => {
+    await refuseLocations([source, target], place => withStore('tag')(place, 'SOURCE TARGET'))
     const tagged = await tagImage(source, target, {
       store,
       host,

@@ -2,6 +2,7 @@
 import { open, readdir, stat } from 'node:fs/promises'
 import { DOCKER_FILE } from '../archive/heads.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
+import { nearestWord } from '../nearest-word.js'
 import { archiveCompressionOf } from '../oci/compression.js'
 import { LAYOUT_FILE } from '../oci/layout.js'
 import { isPath } from './grammar.js'
@@ -38,7 +39,10 @@ export async function sourceLocation(text: string): Promise<Location> {
       ? reported.withHint('To name an image in it, write its kind too: oci:DIR:REF, bundle:PATH:REF.')
       : reported
   })
-  if (!found) return parseLocation(text)
+  if (!found) {
+    await refuseMisspelled(text)
+    return parseLocation(text)
+  }
   if (found.isFIFO()) {
     throw new StowageError('INVALID_ARGUMENT', `${text} is a pipe, and what it holds is not known before it is read`, {
       hint: `Write docker-archive:${text}, oci-archive:${text} or bundle:${text}.`,
@@ -61,6 +65,21 @@ export async function sourceLocation(text: string): Promise<Location> {
         : `For the image of this name in a registry, write docker://${text}.`,
     },
   )
+}
+
+/**
+ * Throws INVALID_ARGUMENT if `text` is nearly a short scheme (`ocii:`) and a path that exists: there are images with such
+ * names, but hardly with that tag.
+ */
+async function refuseMisspelled(text: string): Promise<void> {
+  const [word = '', path = ''] = text.split(':')
+  if (path === '' || word.includes('/')) return
+  const schemes = transports().flatMap(({ scheme, source }) => (source ? [scheme] : []))
+  const scheme = nearestWord(word, schemes, 1)
+  if (scheme === undefined || !(await stat(path).catch(() => undefined))) return
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, {
+    hint: `Did you mean ${scheme}${text.slice(word.length)}? For the image of this name in a registry, write docker://${text}.`,
+  })
 }
 
 async function kindOfDirectory(path: string): Promise<Kind | undefined> {

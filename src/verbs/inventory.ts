@@ -4,7 +4,8 @@ import { abortError } from '../errors.js'
 import type { Inventory } from '../image/inventory.js'
 import type { WaitOptions } from '../progress.js'
 import { Registries } from '../registry/registries.js'
-import { cannot, capability, parseLocation } from '../transport/location.js'
+import { cannot, capability } from '../transport/location.js'
+import { sourceLocation } from '../transport/source-location.js'
 import { usualStore } from '../transport/usual-store.js'
 
 export interface InventoryOptions extends WaitOptions {
@@ -37,7 +38,7 @@ export async function readInventoryOf(
   place: string,
   { host, insecure, tlsSkipVerify, signal, onNotice, onProgress }: InventoryOptions,
 ): Promise<Inventory> {
-  const location = parseLocation(place)
+  const location = await sourceLocation(place)
   const transport = capability(location, 'take an inventory of', ({ inventory }) => inventory)
   if (location.ref !== undefined)
     throw cannot(location, 'take an inventory of', ({ inventory }) => inventory, 'Name no image in it.')

@@ -21,5 +21,5 @@ export const DELTA_HIVES: ReadonlyMap<string, string> = new Map([
 /** The boot configuration of a utility VM. A host rejects a layer that has a utility VM without it. */
 export const BOOT_CONFIGURATION = `${UTILITY_VM}/Files/${BOOT}/BCD`
 
-/** Maximum length of a path on Windows, in UTF-16 code units. */
-export const PATH_LIMIT = 32_767
+/** Maximum length of a path in a layer, in UTF-16 code units: 32,767 on Windows, where the importer counts a NUL at its end. */
+export const PATH_LIMIT = 32_766

@@ -6,6 +6,8 @@ import { commandFile, stowage } from '../support/command.js'
 import { startFakeEngine } from '../support/fake-engine.js'
 import { layeredImage, writeLayout } from '../support/images.js'
 
+const WIM = join(import.meta.dirname, '../../fixtures/nanoserver-sample.wim')
+
 const home = t.testdir({ 'my dir': {}, 'site-a': {}, 'site-a.tar': '', 'a b.tar': '', '.hidden': '' })
 await writeLayout(join(home, 'store'), { 'shop:2.3': await layeredImage(1) })
 mkdirSync(join(home, 'bin'))
@@ -78,6 +80,17 @@ t.test('stowage __complete proposes commands, options, their values, paths and l
     ],
     [['save', '--path', 'si'], ['site-a/']],
     [['wim', 'capture', 'my'], ['my dir/']],
+    [
+      ['wim', 'extract', WIM, ''],
+      ['1', '2'],
+    ],
+    [
+      ['wim', 'export', WIM, ''],
+      ['1', '2'],
+    ],
+    [['wim', 'apply', WIM, '1', 'my'], ['my dir/']],
+    [['wim', 'apply', WIM, '2'], ['2']],
+    [['wim', 'extract', 'site-a.tar', ''], []],
     [['pack', 'oci:store:'], ['oci:store:shop:2.3']],
     [['rmi', 's'], ['shop:2.3']],
     [['nonsense', ''], []],

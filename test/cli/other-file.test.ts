@@ -15,12 +15,18 @@ const cwd = t.testdir({
 })
 copyFileSync(SAMPLE, join(cwd, 'base.tar'))
 writeFileSync(join(cwd, 'base.wim.gz'), gzipSync(readFileSync(SAMPLE)))
+writeFileSync(join(cwd, 'page.gz'), gzipSync(readFileSync(join(cwd, 'page.tar'))))
 for (const format of ['zip', '7zip', 'iso9660'])
   execFileSync('bsdtar', ['--format', format, '-cf', `${format}.tar`, 'text.tar'], { cwd })
 
 const FILES: readonly (readonly [file: string, what: string, hint: RegExp])[] = [
   ['base.tar', 'base.tar is a WIM file, not a', /stowage (?:pack wim:base\.tar|layer from-wim)/],
-  ['base.wim.gz', 'base.wim.gz, decompressed, is a WIM file, not a', /stowage/],
+  [
+    'base.wim.gz',
+    'base.wim.gz, decompressed, is a WIM file, not a',
+    /gzip -dc base\.wim\.gz > base\.wim\. Pack it: stowage pack wim:base\.wim -o BUNDLE/,
+  ],
+  ['page.gz', 'page.gz, decompressed, is a web page, not a', /hint: A server probably sent this page/],
   ['zip.tar', 'zip.tar is a zip archive, not a', /unzip zip\.tar/],
   ['7zip.tar', '7zip.tar is a 7z archive, not a', /7z x 7zip\.tar/],
   ['iso9660.tar', 'iso9660.tar is an ISO image, not a', /7z x iso9660\.tar/],

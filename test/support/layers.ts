@@ -138,6 +138,8 @@ export function goodLayer(): MadeEntry[] {
     directoryEntry('UtilityVM'),
     ...directories('UtilityVM/Files', ['', 'EFI', 'EFI/Microsoft', 'EFI/Microsoft/Boot']),
     hive('UtilityVM/Files/EFI/Microsoft/Boot/BCD'),
+    ...directories('UtilityVM/Files', ['Windows', 'Windows/System32', config]),
+    hive(`UtilityVM/Files/${config}/SOFTWARE`),
     fileEntry('UtilityVM/Files/EFI/Microsoft/Boot/bootmgfw.efi'),
   ]
 }

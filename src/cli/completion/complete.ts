@@ -70,10 +70,18 @@ function shapeOf({ options = {}, operands = {} }: AnyCommand): Shape {
   }
 }
 
-/** The operands of wimlib-imagex are paths, or numbers and names of images that a path stands beside. */
-async function wimShape(load: () => Promise<{ readonly options: OptionTable }>): Promise<Shape> {
+/** The operands of wimlib-imagex, by their names: `WIMFILE [IMAGE] TARGET`. */
+async function wimShape(
+  load: () => Promise<{ readonly operands: string; readonly options: OptionTable }>,
+): Promise<Shape> {
   const { WIM_OPTIONS } = await import('../wim/parse.js')
-  return { options: { ...(await load()).options, ...WIM_OPTIONS }, operands: ['path'] }
+  const { operands, options } = await load()
+  const named = operands.split(' ').map((text, n, all): Takes => {
+    if (/^(?:SRC_)?IMAGE$/.test(text.replaceAll(/[[\]]/g, '')))
+      return text === '[IMAGE]' && n < all.length - 1 ? 'image of the WIM or path' : 'image of the WIM'
+    return /WIMFILE|WIM_PART|DIRECTORY|TARGET|SOURCE/.test(text) ? 'path' : []
+  })
+  return { options: { ...options, ...WIM_OPTIONS }, operands: operands.endsWith('...') ? named : [...named, []] }
 }
 
 interface ValueToComplete {

@@ -33,6 +33,10 @@ export async function proposalsFor(
         await imagesIn(await transportWhere(({ store }) => store?.sealed === true), operands[0] ?? ''),
         word,
       )
+    case 'image of the WIM':
+      return await imagesOfWim(operands[0] ?? '', word)
+    case 'image of the WIM or path':
+      return [...(await imagesOfWim(operands[0] ?? '', word).catch(() => [])), ...(await paths(word, false))]
     case 'registered source': {
       const { listSources } = await import('../../base-image/sources.js')
       return beginning(
@@ -124,6 +128,16 @@ async function imagesIn(transport: Transport | undefined, path: string): Promise
   const familiar = (name: string): string =>
     /[/:@]/.test(name) && isReference(name) ? familiarReference(parseReference(name)) : name
   return images.flatMap(({ names, refNames }) => [...names.map(familiar), ...refNames])
+}
+
+/** The numbers of the images in the WIM at `path`, with their names. */
+async function imagesOfWim(path: string, word: string): Promise<readonly Proposal[]> {
+  const { openWim } = await import('../../wim/wim-file.js')
+  await using wim = await openWim(path, { signal: AbortSignal.timeout(PATIENCE) })
+  return wim
+    .images()
+    .map(({ index, name }): Proposal => ({ word: `${index}`, ...(name === '' ? {} : { text: name }) }))
+    .filter(proposal => proposal.word.startsWith(word))
 }
 
 /** Files and directories that `word` begins; a directory ends with a slash. */

@@ -59,7 +59,7 @@ export class LayerNames {
       if (path.length > PATH_LIMIT) {
         throw new StowageError(
           'LAYER_UNSUPPORTED',
-          `${path.slice(0, 100)}…: the path is longer than the ${PATH_LIMIT} characters that Windows allows`,
+          `${path.slice(0, 100)}…: the path is longer than the ${PATH_LIMIT} characters that a Windows host takes`,
         )
       }
       if ((dentry.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0) names.#directories.set(dentry.index, path)

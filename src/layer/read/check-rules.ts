@@ -46,6 +46,9 @@ export const LAYER_RULES = {
   UTILITY_VM_LINK: refused(
     'The host makes the utility VM in UtilityVM/Files, which must be a directory, not a link to one.',
   ),
+  UTILITY_VM_HIVE: cim(
+    'Before version 0.13 of hcsshim, the CimFS importer reads the build number of the utility VM from its SOFTWARE hive, and refuses a layer with UtilityVM but without this hive.',
+  ),
   GLOBAL_HEADER: doubtful('The Windows tools do not apply global PAX headers to entries; some treat them as files.'),
 
   // names and paths
@@ -69,7 +72,7 @@ export const LAYER_RULES = {
   BACKSLASH: doubtful('To Windows, a backslash separates names as a slash does.'),
   INVALID_NAME: refused('Windows does not allow this name.'),
   NOT_UTF8: doubtful('Names and link targets in a layer must be UTF-8; Windows would show different ones.'),
-  NAME_TOO_LONG: refused('A name may have at most 255 characters (UTF-16), and a path at most 32767.'),
+  NAME_TOO_LONG: refused('A name may have at most 255 characters (UTF-16), and a path at most 32766.'),
   TRAILING_SLASH: cim(
     'With a trailing slash, the CimFS importer does not find the directory again, and no importer matches streams to it.',
   ),

@@ -14,7 +14,8 @@ import { checkUpper, isWhiteout } from './check-upper.js'
 import { hostPath } from './host-path.js'
 import type { LayerTarEntry, TarEntryType } from './tar-entry.js'
 
-const UTILITY_HIVES = ['SOFTWARE', 'SYSTEM'].map(name => `UtilityVM/Files/${CONFIG}/${name}`)
+const UTILITY_SOFTWARE = `UtilityVM/Files/${CONFIG}/SOFTWARE`
+const UTILITY_HIVES = [UTILITY_SOFTWARE, `UtilityVM/Files/${CONFIG}/SYSTEM`]
 const HIVES = new Set([...BASE_HIVES, ...UTILITY_HIVES, BOOT_CONFIGURATION].map(upcase))
 /** Paths at which the importer for CimFS refuses hard links. */
 const SYSTEM_FILES = new Set([...HIVES, upcase('UtilityVM/Files/EFI/Microsoft/Boot/bootmgfw.efi')])
@@ -49,6 +50,8 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   /** The path, as in the tar, of the entry to which an alternate stream may belong now. */
   let owner: string | undefined
   let windows = false
+  /** Whether there is an entry that the importer for CimFS takes for a utility VM. */
+  let utilityVm = false
 
   return {
     add,
@@ -111,6 +114,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
       claim(key, nodeOf(place, file?.type ?? 'file', { link: { file } }))
       return
     }
+    utilityVm ||= path === 'UtilityVM'
     const attributes = checkRecords(entry, place, report)
     if (!base && path === 'UtilityVM') upper.checkUtilityVm(entry)
     if (HIVES.has(key)) checkHive(entry)
@@ -186,6 +190,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
       report('PARENT_MISSING', path, `it has no entry, but ${child} is in it`)
     links.end()
     if (!base) upper.end(links.targets)
+    if (utilityVm) checkUtilitySoftware()
     if (nodes.get('FILES')?.type !== 'directory') {
       report('FILES_MISSING', undefined, 'the directory Files is missing')
       return
@@ -193,14 +198,21 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     for (const hive of BASE_HIVES) {
       if (!nodes.has(upcase(hive))) report('HIVE_MISSING', hive, 'it is missing')
     }
-    const utilityVm = nodes.get('UTILITYVM')
+    const top = nodes.get('UTILITYVM')
     const files = nodes.get('UTILITYVM/FILES')
     if (files?.type === 'directory') {
       if (!nodes.has(upcase(BOOT_CONFIGURATION))) report('BCD_MISSING', BOOT_CONFIGURATION, 'it is missing')
     } else if (files?.type !== 'symlink') {
-      const why = utilityVm?.type === 'symlink' ? 'UtilityVM is a symlink' : 'the directory UtilityVM/Files is missing'
+      const why = top?.type === 'symlink' ? 'UtilityVM is a symlink' : 'the directory UtilityVM/Files is missing'
       report('UTILITY_VM_MISSING', undefined, why)
     }
+  }
+
+  function checkUtilitySoftware(): void {
+    const hive = nodes.get(upcase(UTILITY_SOFTWARE))
+    if (!hive) report('UTILITY_VM_HIVE', UTILITY_SOFTWARE, 'it is missing')
+    else if (hive.type !== 'file') report('UTILITY_VM_HIVE', hive.path, `it is a ${hive.type}`)
+    else if (hive.path !== UTILITY_SOFTWARE) report('UTILITY_VM_HIVE', hive.path, `expected ${UTILITY_SOFTWARE}`)
   }
 }
 

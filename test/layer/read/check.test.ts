@@ -31,6 +31,7 @@ const codes = ({ findings }: LayerCheck): string[] => findings.map(({ code }) =>
 
 type Change = (entries: MadeEntry[]) => MadeEntry[]
 
+const SOFTWARE = 'UtilityVM/Files/Windows/System32/config/SOFTWARE'
 const add =
   (...more: MadeEntry[]): Change =>
   entries => [...entries, ...more]
@@ -78,7 +79,7 @@ const flipped = (entries: MadeEntry[]): Buffer => {
 
 /** Each breaks its rule, and no other. */
 const CASES: readonly [rule: LayerRule, name: string, change: Change, path: string | undefined][] = [
-  ['FILES_MISSING', 'no Files', () => [directoryEntry('UtilityVM')], undefined],
+  ['FILES_MISSING', 'no Files', entries => entries.filter(({ name }) => name.startsWith('UtilityVM')), undefined],
   ['HIVE_MISSING', 'no SAM', without(SAM), SAM],
   ['HIVE_INVALID', 'text for a hive', change(SAM, { content: 'x'.repeat(9000) }), SAM],
   ['HIVE_INVALID', 'a short hive', change(SAM, { content: 'regf' }), SAM],
@@ -91,6 +92,7 @@ const CASES: readonly [rule: LayerRule, name: string, change: Change, path: stri
     entries => entries.filter(({ name }) => !name.startsWith('UtilityVM')),
     undefined,
   ],
+  ['UTILITY_VM_HIVE', 'no SOFTWARE of the utility VM', without(SOFTWARE), SOFTWARE],
   ['OUTSIDE', 'a file at the top', add(fileEntry('layout')), 'layout'],
   ['OUTSIDE', 'hives that the host makes', add(directoryEntry('Hives')), 'Hives'],
   [

@@ -8,7 +8,7 @@ import type { Row } from '../../support/faults/row.js'
 import { UPPER_FAULTS } from '../../support/faults/upper.js'
 import { makeTar } from '../../support/layers.js'
 
-// No Windows host and none of its importers runs here. Each row names the function of hcsshim, go-winio or Go, or the
+// No Windows host and none of its importers runs here. Each row names the lines of hcsshim, go-winio or Go, or the
 // section of Microsoft's specifications, that its verdict was read from; the test holds `layer check` to these verdicts.
 const ROWS: readonly Row[] = [...NAME_FAULTS, ...RECORD_FAULTS, ...UPPER_FAULTS]
 

@@ -1,10 +1,12 @@
 /** Single faults of types, records, links' targets and required files in a base layer. */
+import { emptyHive } from '../../../fixtures/make/hive.js'
 import { directoryEntry, fileEntry, type MadeEntry, symlinkEntry, windowsRecords } from '../layers.js'
 import { add, base, CIM, HOST, instead, type Row, type Verdict, withRecords, without } from './row.js'
 import type { LayerRule } from '../../../src/layer/read/check-rules.js'
 
 const SAM = 'Files/Windows/System32/config/SAM'
 const BCD = 'UtilityVM/Files/EFI/Microsoft/Boot/BCD'
+const SOFTWARE = 'UtilityVM/Files/Windows/System32/config/SOFTWARE'
 const { taken } = HOST
 const { open } = CIM
 const DESCRIPTOR = windowsRecords(0)['MSWINDOWS.rawsd'] ?? ''
@@ -306,7 +308,13 @@ const REQUIRED: Row[] = [
     open,
     'NOT_WINDOWS',
   ),
-  base('no Files', () => [directoryEntry('UtilityVM')], HOST.baseImage, open, 'FILES_MISSING'),
+  base(
+    'no Files',
+    entries => entries.filter(({ name }) => name.startsWith('UtilityVM')),
+    HOST.baseImage,
+    open,
+    'FILES_MISSING',
+  ),
   base('Files that is a file', () => [fileEntry('Files')], HOST.baseImage, open, 'FILES_MISSING'),
   base('Files that is a link', () => [symlinkEntry('Files', 'x')], HOST.baseImage, open, 'FILES_MISSING'),
   base('no SAM', without(SAM), HOST.baseImage, open, 'HIVE_MISSING'),
@@ -328,7 +336,8 @@ const REQUIRED: Row[] = [
     'UtilityVM that is a link',
     entries => [...entries.filter(({ name }) => !name.startsWith('UtilityVM')), symlinkEntry('UtilityVM', 'x')],
     taken,
-    open,
+    CIM.utilityVm,
+    'UTILITY_VM_HIVE',
     'UTILITY_VM_MISSING',
   ),
   base(
@@ -336,7 +345,16 @@ const REQUIRED: Row[] = [
     entries => [...entries.filter(({ name }) => !/^UtilityVM\/./.test(name)), symlinkEntry('UtilityVM/Files', 'x')],
     HOST.utilityImage,
     open,
+    'UTILITY_VM_HIVE',
     'UTILITY_VM_LINK',
+  ),
+  base('no SOFTWARE in UtilityVM', without(SOFTWARE), taken, CIM.utilityVm, 'UTILITY_VM_HIVE'),
+  base(
+    'SOFTWARE of UtilityVM in lower case',
+    instead(SOFTWARE, fileEntry(SOFTWARE.replace('SOFTWARE', 'software'), emptyHive('software'))),
+    taken,
+    CIM.utilityVm,
+    'UTILITY_VM_HIVE',
   ),
 ]
 

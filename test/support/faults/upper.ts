@@ -65,6 +65,13 @@ const UTILITY_VM: Row[] = [
     open,
     'UTILITY_VM_RECORDS',
   ),
+  upper(
+    'UtilityVM without SOFTWARE',
+    without('UtilityVM/Files/Windows/System32/config/SOFTWARE'),
+    HOST.upper,
+    CIM.utilityVm,
+    'UTILITY_VM_HIVE',
+  ),
   upper('a file whose directory the layer below may have', add(fileEntry('UtilityVM/Files/EFI/x')), HOST.upper, open),
   upper(
     'a directory of the utility VM after its file',
