@@ -71,6 +71,8 @@ const ENGINE = [
   { package: 'mtools', found: () => command('mcopy') },
 ]
 
+const WINDOWS = [{ package: 'wine', found: () => command('wine') }]
+
 const FORMAT = [{ package: 'clang-format-19', found: () => command('clang-format-19') }]
 
 const LINT = [...FORMAT, { package: 'clang-tidy-19', found: () => command('clang-tidy-19') }]
@@ -91,6 +93,12 @@ export const PURPOSES = {
     { why: 'to build the native addon', needs: BUILD },
     { why: 'to make test images and to judge ours by', needs: TEST },
     { why: 'to load into a real Docker Engine and fill a disk', needs: ENGINE },
+  ],
+  consumers: [
+    { why: 'to build the native addon', needs: BUILD },
+    { why: 'to make test images and to judge ours by', needs: TEST },
+    { why: 'to load into a real Docker Engine and fill a disk', needs: ENGINE },
+    { why: 'for the command line of Windows', needs: WINDOWS },
   ],
 }
 

@@ -1,6 +1,6 @@
 /**
  * Makes a checkout ready: system packages, npm packages, addon, TypeScript; each only where something is missing or newer.
- * Runs before anything is installed, so it uses nothing but Node.js. `node scripts/setup.mjs [build|test|engines]`.
+ * Runs before anything is installed, so it uses nothing but Node.js. `node scripts/setup.mjs [build|test|engines|consumers]`.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'

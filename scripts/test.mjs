@@ -16,7 +16,7 @@ import { formatTally, readTally } from './tally.mjs'
 const OWN = ['engines', 'faults', 'browser', 'consumers', 'limits', 'kills']
 
 const [name = 'unit', ...options] = process.argv.slice(2)
-setup(name === 'unit' ? 'test' : 'engines')
+setup(name === 'unit' ? 'test' : name === 'consumers' ? name : 'engines')
 if (name === 'unit') {
   const { status } = spawnSync('npm', ['run', '--silent', 'lint'], { cwd: ROOT, stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)

@@ -4,20 +4,40 @@
 #include <cstring>
 #include <stdexcept>
 
+// Shifts by a number of bits are what decoding waits for, and BMI2 has faster ones.
+#if defined(__x86_64__) && defined(__GNUC__)
+#define STOWAGE_INLINE __attribute__((always_inline)) inline
+#define STOWAGE_BMI2 __attribute__((target("bmi2")))
+#else
+#define STOWAGE_INLINE inline
+#define STOWAGE_BMI2
+#endif
+
 namespace stowage {
 
 namespace {
 
+#if defined(__x86_64__) && defined(__GNUC__)
+const bool kBmi2 = __builtin_cpu_supports("bmi2") != 0;
+#else
+constexpr bool kBmi2 = false;
+#endif
+
 using Entry = uint32_t;
 
-// Of an entry: bits 0 to 7 are the length of the code, 8 to 12 the number of extra bits, 13 to 15 its kind, and 16 to
-// 31 its value.
+// Of an entry: bits 0 to 7 are the number of bits of the code with the extra bits after it, 8 to 12 those of the code
+// alone, 13 to 15 its kind, and 16 to 31 its value. With kSecond, bits 8 to 12 are the number of bits that the place in
+// the second table depends on, and the value is where that table begins.
 constexpr Entry kLiteral = 1u << 15;
-// Neither a literal nor a base: one of the next three. The number of extra bits tells the last two apart.
+// Neither a literal nor a base: one of the next three. The value tells the last two apart.
 constexpr Entry kOther = 1u << 14;
 constexpr Entry kSecond = 1u << 13;
-constexpr Entry kEndOfBlock = kOther | 1u << 8;
+constexpr Entry kEndOfBlock = kOther | 1u << 16;
 constexpr Entry kNoCode = kOther;
+// One more bit of the code.
+constexpr Entry kCodeBit = 1u << 8 | 1;
+// In place of an entry that needs more bits than there are: it has more of them than can be left.
+constexpr Entry kNotThere = 63;
 
 constexpr unsigned kMaxBits = 15;
 constexpr size_t kSymbols = 288;
@@ -25,9 +45,15 @@ constexpr size_t kLongestMatch = 258;
 // A match is copied in words, which may reach this far over its end.
 constexpr size_t kOverrun = 32;
 
-unsigned CodeBits(Entry entry) { return entry & 0xff; }
-unsigned ExtraBits(Entry entry) { return entry >> 8 & 0x1f; }
+// An entry has at most 28 bits: a shift by so many needs no mask of its own.
+unsigned AllBits(Entry entry) { return entry & 63; }
+unsigned CodeBits(Entry entry) { return entry >> 8 & 0x1f; }
 uint32_t Value(Entry entry) { return entry >> 16; }
+uint64_t Lowest(uint64_t word, unsigned bits) { return word & ((uint64_t{1} << bits) - 1); }
+// What a base stands for; `word` begins with its code.
+uint32_t Number(Entry entry, uint64_t word) {
+  return Value(entry) + static_cast<uint32_t>(Lowest(word, AllBits(entry)) >> CodeBits(entry));
+}
 
 // RFC 1951, 3.2.5.
 constexpr uint16_t kLengthBase[29] = {3,  4,  5,  6,  7,  8,  9,  10, 11,  13,  15,  17,  19,  23, 27,
@@ -50,9 +76,9 @@ struct Meanings {
     for (size_t n = 0; n < 256; n++) length[n] = kLiteral | static_cast<Entry>(n) << 16;
     length[256] = kEndOfBlock;
     for (size_t n = 257; n < kSymbols; n++)
-      length[n] = n < 286 ? static_cast<Entry>(kLengthBase[n - 257]) << 16 | kLengthExtra[n - 257] << 8 : kNoCode;
+      length[n] = n < 286 ? static_cast<Entry>(kLengthBase[n - 257]) << 16 | kLengthExtra[n - 257] : kNoCode;
     for (unsigned n = 0; n < 32; n++)
-      distance[n] = n < 30 ? static_cast<Entry>(kDistanceBase[n]) << 16 | (n < 2 ? 0 : n / 2 - 1) << 8 : kNoCode;
+      distance[n] = n < 30 ? static_cast<Entry>(kDistanceBase[n]) << 16 | (n < 2 ? 0 : n / 2 - 1) : kNoCode;
     for (size_t n = 0; n < 19; n++) code_length[n] = static_cast<Entry>(n) << 16;
   }
 };
@@ -81,7 +107,7 @@ void MakeTable(const uint8_t* lengths, size_t symbols, const Entry* meanings, bo
   }
   // A code of one symbol has one bit, and there may be none at all
   if (left > 0 && longest > 0 && (!lone || longest != 1)) throw std::runtime_error(invalid);
-  if (left > 0) std::fill_n(table, size_t{1} << bits, kNoCode | 1);
+  if (left > 0) std::fill_n(table, size_t{1} << bits, kNoCode + kCodeBit);
 
   uint16_t next[kMaxBits + 2];
   uint16_t sorted[kSymbols];
@@ -105,7 +131,7 @@ void MakeTable(const uint8_t* lengths, size_t symbols, const Entry* meanings, bo
       const uint32_t reversed = Reversed(code, length);
       if (length <= bits) {
         for (size_t place = reversed; place < size_t{1} << bits; place += size_t{1} << length)
-          table[place] = meaning | length;
+          table[place] = meaning + length * kCodeBit;
         continue;
       }
       const uint32_t start = reversed & ((1u << bits) - 1);
@@ -124,7 +150,7 @@ void MakeTable(const uint8_t* lengths, size_t symbols, const Entry* meanings, bo
         table[start] = static_cast<Entry>(second) << 16 | kOther | kSecond | second_bits << 8 | bits;
       }
       for (size_t place = reversed >> bits; place < size_t{1} << second_bits; place += size_t{1} << (length - bits))
-        table[second + place] = meaning | (length - bits);
+        table[second + place] = meaning + (length - bits) * kCodeBit;
     }
   }
 }
@@ -153,10 +179,14 @@ inline void Inflate::Bits::GiveBack() {
   held &= (1u << count) - 1;
 }
 
-inline uint32_t Inflate::Bits::Take(unsigned size) {
-  const uint32_t bits = static_cast<uint32_t>(held & ((uint64_t{1} << size) - 1));
+inline void Inflate::Bits::Drop(unsigned size) {
   held >>= size;
   count -= size;
+}
+
+inline uint32_t Inflate::Bits::Take(unsigned size) {
+  const auto bits = static_cast<uint32_t>(Lowest(held, size));
+  Drop(size);
   return bits;
 }
 
@@ -307,8 +337,8 @@ bool Inflate::ReadLengths(Bits* bits, const Entry* table, size_t count) {
     const Entry entry = table[bits->held & 0x7f];
     const uint32_t symbol = Value(entry);
     const unsigned extra = symbol < 16 ? 0 : symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
-    if (CodeBits(entry) + extra > bits->count) return false;
-    bits->Take(CodeBits(entry));
+    if (AllBits(entry) + extra > bits->count) return false;
+    bits->Take(AllBits(entry));
     if (symbol < 16) {
       code_lengths_[n++] = static_cast<uint8_t>(symbol);
       continue;
@@ -338,8 +368,8 @@ void Inflate::FixedCodes() {
 
 namespace {
 
-// Copies a match, up to kOverrun bytes over its end. It may reach back to `reach`. Matches are short here: the
-// longer words of codecs/prefix_code.h took 7 % more time.
+// Copies a match, up to kOverrun bytes over its end. It may reach back to `reach`. Most matches are no longer than what
+// is copied without a look at their length.
 inline uint8_t* Copy(uint8_t* out, const uint8_t* reach, size_t distance, size_t length) {
   if (distance > static_cast<size_t>(out - reach)) throw std::runtime_error("invalid distance too far back");
   const uint8_t* from = out - distance;
@@ -347,8 +377,9 @@ inline uint8_t* Copy(uint8_t* out, const uint8_t* reach, size_t distance, size_t
   if (distance >= 16) {
     do {
       std::memcpy(out, from, 16);
-      out += 16;
-      from += 16;
+      std::memcpy(out + 16, from + 16, 16);
+      out += 32;
+      from += 32;
     } while (out < end);
   } else if (distance >= 8) {
     do {
@@ -367,62 +398,75 @@ inline uint8_t* Copy(uint8_t* out, const uint8_t* reach, size_t distance, size_t
 
 }  // namespace
 
+// The distance of a match; 8 bytes must be left.
+STOWAGE_INLINE size_t Inflate::Distance(Bits* bits) const {
+  constexpr unsigned kMost = 28;  // bits of its code and the extra ones
+  if (bits->count < kMost) bits->Fill();
+  Entry entry = distances_[bits->held & ((1u << kDistanceBits) - 1)];
+  if ((entry & kOther) != 0) {
+    if ((entry & kSecond) != 0) {
+      bits->Drop(kDistanceBits);
+      entry = distances_[Value(entry) + Lowest(bits->held, CodeBits(entry))];
+    }
+    if ((entry & kOther) != 0) throw std::runtime_error("invalid distance code");
+  }
+  const uint64_t word = bits->held;
+  bits->Drop(AllBits(entry));
+  return Number(entry, word);
+}
+
 // Decodes while there is input and room for the longest of what can come. False at the end of the block.
-bool Inflate::FastSymbols(Bits* shared) {
+STOWAGE_INLINE bool Inflate::Decode(Bits* shared) {
   constexpr ptrdiff_t kMostInput = 24;  // three fills
-  constexpr size_t kLengthMask = (1u << kLengthBits) - 1;
-  constexpr size_t kDistanceMask = (1u << kDistanceBits) - 1;
+  constexpr uint64_t kLengthMask = (1u << kLengthBits) - 1;
+  if (shared->end - shared->in < kMostInput) return true;
   Bits bits = *shared;
   uint8_t* out = out_;
+  const uint8_t* const reach = reach_;
+  const uint8_t* const full = full_;
+  // The next entry is looked up before the work of the one before is done; its bits are taken afterwards
+  bits.Fill();
+  Entry entry = lengths_[bits.held & kLengthMask];
   bool more = true;
-  const auto look = [&]() {
-    Entry entry = lengths_[bits.held & kLengthMask];
-    if ((entry & (kOther | kSecond)) == (kOther | kSecond)) {
-      bits.Take(kLengthBits);
-      entry = lengths_[Value(entry) + (bits.held & ((1u << ExtraBits(entry)) - 1))];
-    }
-    return entry;
-  };
-  while (bits.end - bits.in >= kMostInput && out + 3 < full_) {
-    bits.Fill();
-    Entry entry = look();
+  while (bits.end - bits.in >= kMostInput && out + 3 < full) {
+    uint64_t word = bits.held;
+    bits.Drop(AllBits(entry));
     if ((entry & kLiteral) != 0) {
-      bits.Take(CodeBits(entry));
       *out++ = static_cast<uint8_t>(Value(entry));
-      entry = look();
+      entry = lengths_[bits.held & kLengthMask];
+      word = bits.held;
+      bits.Drop(AllBits(entry));
       if ((entry & kLiteral) != 0) {
-        bits.Take(CodeBits(entry));
         *out++ = static_cast<uint8_t>(Value(entry));
-        entry = look();
-        if ((entry & kLiteral) != 0) {
-          bits.Take(CodeBits(entry));
-          *out++ = static_cast<uint8_t>(Value(entry));
-          continue;
-        }
+        entry = lengths_[bits.held & kLengthMask];
+        word = bits.held;
+        bits.Drop(AllBits(entry));
       }
     }
-    bits.Fill();
-    bits.Take(CodeBits(entry));
+    if ((entry & (kOther | kSecond)) == (kOther | kSecond)) {
+      entry = lengths_[Value(entry) + Lowest(bits.held, CodeBits(entry))];
+      word = bits.held;
+      bits.Drop(AllBits(entry));
+    }
+    if ((entry & kLiteral) != 0) {
+      *out++ = static_cast<uint8_t>(Value(entry));
+      bits.Fill();
+      entry = lengths_[bits.held & kLengthMask];
+      continue;
+    }
     if ((entry & kOther) != 0) {
-      if (ExtraBits(entry) == 0) {
+      if (Value(entry) == 0) {
         out_ = out;
         throw std::runtime_error("invalid literal/length code");
       }
       more = false;
       break;
     }
-    const size_t length = Value(entry) + bits.Take(ExtraBits(entry));
-    entry = distances_[bits.held & kDistanceMask];
-    if ((entry & kOther) != 0) {
-      if ((entry & kSecond) != 0) {
-        bits.Take(kDistanceBits);
-        entry = distances_[Value(entry) + (bits.held & ((1u << ExtraBits(entry)) - 1))];
-      }
-      if ((entry & kOther) != 0) throw std::runtime_error("invalid distance code");
-    }
-    bits.Take(CodeBits(entry));
-    const size_t distance = Value(entry) + bits.Take(ExtraBits(entry));
-    out = Copy(out, reach_, distance, length);
+    const size_t length = Number(entry, word);
+    const size_t distance = Distance(&bits);
+    bits.Fill();
+    entry = lengths_[bits.held & kLengthMask];
+    out = Copy(out, reach, distance, length);
   }
   out_ = out;
   *shared = bits;
@@ -438,44 +482,46 @@ Inflate::Status Inflate::Symbols(Bits* bits) {
     const Bits before = *bits;
     const auto look = [bits](const Entry* table, unsigned size) {
       bits->FillByByte();
-      Entry entry = table[bits->held & ((1u << size) - 1)];
-      if ((entry & (kOther | kSecond)) == (kOther | kSecond)) {
-        if (bits->count < size) return Entry{0xff};
-        bits->Take(size);
-        entry = table[Value(entry) + (bits->held & ((1u << ExtraBits(entry)) - 1))];
-      }
-      return entry;
+      const Entry entry = table[Lowest(bits->held, size)];
+      if ((entry & (kOther | kSecond)) != (kOther | kSecond)) return entry;
+      if (bits->count < size) return kNotThere;
+      bits->Drop(size);
+      return table[Value(entry) + Lowest(bits->held, CodeBits(entry))];
     };
-    const auto whole = [bits](Entry entry) {
-      const unsigned extra = (entry & (kLiteral | kOther)) != 0 ? 0 : ExtraBits(entry);
-      if (CodeBits(entry) + extra > bits->count) return false;
-      bits->Take(CodeBits(entry));
-      return true;
+    const auto whole = [bits](Entry entry) { return AllBits(entry) <= bits->count; };
+    const auto take = [bits](Entry entry) {
+      const uint64_t word = bits->held;
+      bits->Drop(AllBits(entry));
+      return Number(entry, word);
     };
     const Entry entry = look(lengths_, kLengthBits);
     if (!whole(entry)) {
       *bits = before;
       return Status::kInput;
     }
+    if ((entry & (kLiteral | kOther)) != 0) bits->Drop(AllBits(entry));
     if ((entry & kLiteral) != 0) {
       *out_++ = static_cast<uint8_t>(Value(entry));
       continue;
     }
     if ((entry & kOther) != 0) {
-      if (ExtraBits(entry) != 0) return Status::kEnd;
+      if (Value(entry) != 0) return Status::kEnd;
       throw std::runtime_error("invalid literal/length code");
     }
-    const size_t length = Value(entry) + bits->Take(ExtraBits(entry));
+    const size_t length = take(entry);
     const Entry second = look(distances_, kDistanceBits);
     if (!whole(second)) {
       *bits = before;
       return Status::kInput;
     }
     if ((second & kOther) != 0) throw std::runtime_error("invalid distance code");
-    const size_t distance = Value(second) + bits->Take(ExtraBits(second));
-    out_ = Copy(out_, reach_, distance, length);
+    out_ = Copy(out_, reach_, take(second), length);
   }
   return Status::kOutput;
 }
+
+bool Inflate::FastSymbols(Bits* bits) { return kBmi2 ? FastSymbolsBmi2(bits) : Decode(bits); }
+
+STOWAGE_BMI2 bool Inflate::FastSymbolsBmi2(Bits* bits) { return Decode(bits); }
 
 }  // namespace stowage

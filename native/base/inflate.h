@@ -36,8 +36,8 @@ class Inflate {
 
  private:
   enum class State { kHead, kStored, kSymbols };
-  // A code's entry in a table: kind and number of extra bits, bits of the code, and a literal, the base of a length or
-  // distance, or the place of a second table.
+  // A code's entry in a table: its kind, numbers of bits, and a literal, the base of a length or distance, or the place
+  // of a second table.
   using Entry = uint32_t;
   // Sizes of the first table, by the bits that it looks at, and of all tables of the code.
   static constexpr unsigned kLengthBits = 11;
@@ -54,6 +54,7 @@ class Inflate {
 
     void Fill();
     void FillByByte();
+    void Drop(unsigned size);
     uint32_t Take(unsigned size);
     // Whole bytes: all were taken since Run() was called.
     void GiveBack();
@@ -66,6 +67,9 @@ class Inflate {
   bool Stored(Bits* bits);
   Status Symbols(Bits* bits);
   bool FastSymbols(Bits* bits);
+  bool FastSymbolsBmi2(Bits* bits);
+  bool Decode(Bits* bits);
+  size_t Distance(Bits* bits) const;
   void FixedCodes();
 
   const size_t block_size_;
