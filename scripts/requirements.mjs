@@ -55,6 +55,7 @@ const TEST = [
   { package: 'age', found: () => command('age') },
   { package: 'gpg', found: () => command('gpg') },
   { package: 'gpg-agent', found: () => command('gpg-agent') },
+  { package: 'musl-tools', found: () => command('musl-gcc') },
 ]
 
 const ENGINE = [
