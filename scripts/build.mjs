@@ -1,17 +1,8 @@
 /** Builds the addon and the TypeScript, each only when its sources changed: `node scripts/build.mjs [native|ts]`. */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { nodeHeaders } from './requirements.mjs'
 
 export const ROOT = resolve(import.meta.dirname, '..')
@@ -47,15 +38,7 @@ export function buildTypeScript() {
   stamp('ts', state)
 }
 
-/** Puts the addon where node-gyp-build looks for it, so that the npm package carries it for this platform. */
-function copyPrebuild() {
-  for (const [name, file] of prebuildFiles()) {
-    mkdirSync(dirname(join(ROOT, name)), { recursive: true })
-    copyFileSync(file, join(ROOT, name))
-  }
-}
-
-/** The prebuilt addon: names in the package, and the files that they are made of. */
+/** The addon that was built here, for a copy of this checkout: names as in the npm package, and the files. */
 export function prebuildFiles() {
   const directory = join('prebuilds', `${process.platform}-${process.arch}`)
   // Their code is part of the binary, so their licences travel with it.
@@ -66,7 +49,7 @@ export function prebuildFiles() {
 }
 
 /** Changes when a file below `paths` comes, goes or changes. */
-function stateOf(paths, salt) {
+export function stateOf(paths, salt) {
   const hash = createHash('sha256').update(salt)
   const visit = path => {
     const found = statSync(path)
@@ -77,12 +60,12 @@ function stateOf(paths, salt) {
   return hash.digest('hex')
 }
 
-function stampOf(name) {
+export function stampOf(name) {
   const path = join(STAMPS, name)
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined
 }
 
-function stamp(name, state) {
+export function stamp(name, state) {
   mkdirSync(STAMPS, { recursive: true })
   writeFileSync(join(STAMPS, name), state)
 }
@@ -104,5 +87,4 @@ if (process.argv[1] === import.meta.filename) {
   const part = process.argv[2]
   if (part !== 'ts') buildAddon()
   if (part !== 'native') buildTypeScript()
-  if (part === 'prebuild') copyPrebuild()
 }

@@ -19,6 +19,9 @@ function library(name) {
   return spawnSync('pkg-config', ['--variable=libdir', name]).status === 0
 }
 
+/** As Debian's packages of compilers call it. */
+const OWN_PROCESSOR = process.arch === 'arm64' ? 'aarch64' : 'x86-64'
+
 const BUILD = [
   { package: 'g++', found: () => command('g++') },
   { package: 'make', found: () => command('make') },
@@ -55,6 +58,7 @@ const TEST = [
   { package: 'age', found: () => command('age') },
   { package: 'gpg', found: () => command('gpg') },
   { package: 'gpg-agent', found: () => command('gpg-agent') },
+  { package: 'musl-tools', found: () => command('musl-gcc') },
 ]
 
 const ENGINE = [
@@ -73,6 +77,20 @@ const ENGINE = [
 
 const WINDOWS = [{ package: 'wine', found: () => command('wine') }]
 
+/** One compiler for each processor, this machine's own among them. */
+const PREBUILD = [
+  { package: 'make', found: () => command('make') },
+  { package: 'python3', found: () => command('python3') },
+  { package: 'pkg-config', found: () => command('pkg-config') },
+  { package: 'libnode-dev', found: () => nodeHeaders() !== undefined },
+  ...['x86-64', 'aarch64'].map(processor => ({
+    package: processor === OWN_PROCESSOR ? 'g++-12' : `g++-12-${processor}-linux-gnu`,
+    found: () => command(`${processor.replace('-', '_')}-linux-gnu-g++-12`),
+  })),
+]
+
+const EMULATOR = [{ package: 'qemu-user-static', found: () => command('qemu-aarch64-static') }]
+
 const FORMAT = [{ package: 'clang-format-19', found: () => command('clang-format-19') }]
 
 const LINT = [...FORMAT, { package: 'clang-tidy-19', found: () => command('clang-tidy-19') }]
@@ -83,6 +101,12 @@ export const PURPOSES = {
   lint: [
     { why: 'for the headers that the native code includes', needs: BUILD },
     { why: 'to check the native code', needs: LINT },
+  ],
+  prebuild: [{ why: 'to make the addons of the npm package', needs: PREBUILD }],
+  arm64: [
+    { why: 'to make the addons of the npm package', needs: PREBUILD },
+    { why: 'to make test images and to judge ours by', needs: TEST },
+    { why: 'to run programs for arm64', needs: EMULATOR },
   ],
   build: [{ why: 'to build the native addon', needs: BUILD }],
   test: [

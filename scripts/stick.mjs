@@ -147,7 +147,7 @@ function attempt(copied, version) {
     return stdout
   }
   try {
-    const told = stowage('--version').trim()
+    const [told] = stowage('--version').split('\n') // the compressors are on the next line
     if (told !== version) fail(`the copy says that it is ${told}, not ${version}`)
     writeFileSync(join(scratch, 'note.txt'), 'Stowage\n')
     writeFileSync(join(scratch, 'images.yaml'), 'version: 1\nfiles:\n  - from: note.txt\n')

@@ -1,5 +1,5 @@
 /**
- * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults|consumers|limits|kills] [TAP OPTION…]`.
+ * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults|consumers|limits|kills|prebuilt] [TAP OPTION…]`.
  * `unit` is what `npm run lint` checks, and every test that needs no engine. The TAP of a run stays in `.tap/NAME.tap`.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -13,10 +13,14 @@ import { fail, setup } from './setup.mjs'
 import { formatTally, readTally } from './tally.mjs'
 
 /** Directories of test/ that are runs of their own. */
-const OWN = ['engines', 'faults', 'browser', 'consumers', 'limits', 'kills']
+const OWN = ['engines', 'faults', 'browser', 'consumers', 'limits', 'kills', 'prebuilt']
 
 const [name = 'unit', ...options] = process.argv.slice(2)
 setup(name === 'unit' ? 'test' : name === 'consumers' ? name : 'engines')
+if (name === 'prebuilt') {
+  const { status } = spawnSync(process.execPath, [join(ROOT, 'scripts/prebuild.mjs')], { stdio: 'inherit' })
+  if (status !== 0) process.exit(1)
+}
 if (name === 'unit') {
   const { status } = spawnSync('npm', ['run', '--silent', 'lint'], { cwd: ROOT, stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { abortError, fileError, StowageError, systemCode } from './errors.js'
+import { isCutShort, loadHint, missingHint } from './load-failure.js'
 
 let loaded: unknown
 
@@ -78,25 +79,20 @@ export function readFailure(error: unknown, path: string): unknown {
 
 function load(): unknown {
   const require = createRequire(import.meta.url)
+  const loader = require('node-gyp-build') as { resolve(root: string): string }
+  let file: string
   try {
-    const loadFrom = require('node-gyp-build') as (root: string) => unknown
-    return loadFrom(fileURLToPath(new URL('..', import.meta.url)))
+    file = loader.resolve(fileURLToPath(new URL('..', import.meta.url)))
   } catch (error) {
-    const unloadable = systemCode(error) === 'ERR_DLOPEN_FAILED'
+    const message = `there is no native addon for ${process.platform}-${process.arch}`
+    throw new StowageError('ADDON_MISSING', message, { hint: missingHint(), cause: error })
+  }
+  try {
+    if (isCutShort(file)) throw new Error(`${file}: file too short`) // the loader's words, where it notices
+    return require(file) as unknown
+  } catch (error) {
     const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : ''
-    throw new StowageError(
-      'ADDON_MISSING',
-      unloadable
-        ? `the native addon cannot be loaded: ${reason}`
-        : `there is no native addon for ${process.platform}-${process.arch}`,
-      {
-        hint: reason.includes('failed to map segment') // the system's words; it has no code for this
-          ? 'Stowage is on a file system that is mounted noexec, such as a stick: copy its directory to a disk and run it from there.'
-          : unloadable
-            ? 'It was built for another system, or what it needs is missing. WIM files require it; packing, verifying and loading other images does not.'
-            : 'Build it: install libwim-dev, libdeflate-dev, libssl-dev, libzstd-dev, liblzma-dev, pkg-config and g++, then run "npm rebuild stowage".',
-        cause: error,
-      },
-    )
+    const hint = `${loadHint(reason, file)} WIM files require it; packing, verifying and loading other images does not.`
+    throw new StowageError('ADDON_MISSING', `the native addon cannot be loaded: ${reason}`, { hint, cause: error })
   }
 }

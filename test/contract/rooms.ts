@@ -13,6 +13,7 @@ export const ROOMS: readonly (readonly Room[])[] = [
     { path: 'mounts.ts', purpose: 'Which file systems were mounted and no longer are.' },
     { path: 'errors.ts', purpose: 'The error class and its codes.' },
     { path: 'progress.ts', purpose: 'The union of progress events, and the reporting of waits.' },
+    { path: 'load-failure.ts', purpose: 'Why the addon cannot be loaded, and what helps.' },
     { path: 'native.ts', purpose: 'Finds and loads the addon; no other module knows its file.' },
     { path: 'compressors.ts', purpose: 'The releases of what the addon compresses with.' },
     { path: 'node-version.ts', purpose: 'The versions of Node.js that Stowage runs on.' },

@@ -8,6 +8,7 @@ import { findProgram, type Output, run } from './engine.js'
 
 /** What each root has: of a release the engine, or the tools. */
 const PACKAGES = {
+  bullseye: ['libwim15'],
   bookworm: ['podman', 'golang-github-containers-common', 'crun', 'umoci', 'ca-certificates'],
   trixie: ['containerd', 'podman', 'crun', 'skopeo', 'umoci', 'oras', 'ca-certificates'],
   forky: ['containerd', 'podman', 'crun', 'skopeo', 'umoci', 'crane', 'oras', 'cosign', 'ca-certificates'],

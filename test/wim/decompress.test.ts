@@ -17,7 +17,7 @@ const CODECS = Object.keys(CHUNK_SIZES) as Codec[] // the keys of a Record<Codec
 const KINDS: Readonly<Record<string, (size: number) => Buffer>> = {
   text: size => text('decompress', size),
   // Machine code: calls, which LZX and LZMS translate
-  executable: size => readFileSync(process.execPath).subarray(30_000_000).subarray(0, size),
+  executable: size => readFileSync('/proc/self/exe').subarray(30_000_000).subarray(0, size),
   zeros: size => Buffer.alloc(size),
   random: size => mixed(size, 1),
   calls: size => Buffer.alloc(size, Buffer.from('e810000000488b0510000000ff1510000000e9', 'hex')),
