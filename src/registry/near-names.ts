@@ -21,17 +21,31 @@ export async function withNearNames(
 ): Promise<StowageError> {
   const patience = AbortSignal.timeout(PATIENCE)
   const options = { signal: signal ? AbortSignal.any([signal, patience]) : patience }
-  const { domain, path, tag } = reference
+  const { domain, path, tag, digest } = reference
   const tags = await listed(client.tags(path, options))
   if (tags && tags.length > 0) {
     const near = tag === undefined ? [] : nearestTags({ semver: tag }, tags)
     return near.length === 0 ? error : error.withHint(`The nearest of its tags: ${near.join(', ')}.`)
   }
   const repositories = await listed(client.repositories(options))
-  const near = repositories && nearestWord(path, repositories)
+  const near = repositories && nearestRepository(path, repositories)
   if (near === undefined || near === path) return error
   const meant = familiarReference({ domain, path: near, ...(tag === undefined ? {} : { tag }) })
-  return error.withHint(`${domain} has no repository ${path}. Did you mean ${meant}?`)
+  const said = tag === undefined && digest === undefined // what was asked for is the repository
+  return error.withHint(`${said ? '' : `${domain} has no repository ${path}. `}Did you mean ${meant}?`)
+}
+
+/** One of the same name in another place counts as near, then a path that is spelled like it, then a name that is. */
+function nearestRepository(path: string, repositories: readonly string[]): string | undefined {
+  const nameOf = (repository: string): string => repository.slice(repository.lastIndexOf('/') + 1)
+  const name = nameOf(path)
+  const named = (wanted: string | undefined): readonly string[] =>
+    repositories.filter(repository => nameOf(repository) === wanted)
+  return (
+    nearestWord(path, named(name), Number.POSITIVE_INFINITY) ??
+    nearestWord(path, repositories) ??
+    nearestWord(path, named(nearestWord(name, repositories.map(nameOf))), Number.POSITIVE_INFINITY)
+  )
 }
 
 /** Undefined if they cannot be listed. */

@@ -76,6 +76,8 @@ t.test(
       [['pack', `${domain}/mirror/team/shop:2.4`, '-o', 'x'], 'The nearest of its tags: 2.3.'],
       [['pull', `${domain}/mirror/team/shop:2.4`, '--to', 'oci:y'], 'The nearest of its tags: 2.3.'],
       [['tags', `${domain}/mirror/taem/shop`], `Did you mean ${domain}/mirror/team/shop?`],
+      [['tags', `${domain}/shop`], `Did you mean ${domain}/mirror/team/shop?`],
+      [['inspect', `docker://${domain}/elsewhere/shpo`], `Did you mean ${domain}/mirror/team/shop:latest?`],
       [['inspect', `docker://${domain}/nothing/like/it`], 'Check the name and tag'],
     ] as const) {
       const { code, stderr } = await stowage(words, { cwd })

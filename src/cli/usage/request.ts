@@ -45,13 +45,15 @@ export async function printHelp(words: readonly string[]): Promise<void> {
 
 /** Prints the version of Stowage, and below it the releases of what the addon compresses with. */
 export function printVersion(): void {
-  let more = ''
+  process.stdout.write(`${thisGenerator().version}\n${addonText()}\n`)
+}
+
+function addonText(): string {
   try {
-    more = `${compressorsText(compressors())}\n`
+    return compressorsText(compressors())
   } catch {
-    more = 'no native addon\n'
+    return 'no native addon'
   }
-  process.stdout.write(`${thisGenerator().version}\n${more}`)
 }
 
 /** An option of the command itself comes first: the --version of `find` is that of an image. */
