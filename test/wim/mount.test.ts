@@ -535,7 +535,7 @@ function compiled(t: Test): string {
       .filter(name => name.endsWith('.ts'))
       .map(name => join(room, name)),
   )
-  for (const name of ['errors.ts', 'mounts.ts', 'native.ts', ...modules]) {
+  for (const name of ['errors.ts', 'load-failure.ts', 'mounts.ts', 'native.ts', ...modules]) {
     const [level, module] = [typescript.ScriptTarget.ES2023, typescript.ModuleKind.ESNext]
     const compilerOptions = { target: level, module, verbatimModuleSyntax: true }
     const { outputText } = typescript.transpileModule(readFileSync(join(ROOT, 'src', name), 'utf8'), {
