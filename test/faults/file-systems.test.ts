@@ -29,7 +29,8 @@ function mountImage(t: Test, name: string, make: readonly string[], program: rea
 }
 
 t.test('FAT32 holds no file of 4 GiB, which is said before the first byte', async t => {
-  const medium = mountImage(t, 'stick.img', ['mkfs.vfat', '-F', '32'], ['fusefat', '-o', 'rw+'])
+  // one thread: with several, fusefat now and then does not find what it has just made
+  const medium = mountImage(t, 'stick.img', ['mkfs.vfat', '-F', '32'], ['fusefat', '-s', '-o', 'rw+'])
   t.match(await mediumAt(medium), { kind: 'FAT32', largestFile: 4 * GIB - 1 })
   await checkSpace(medium, { sizes: [4 * GIB - 1] })
   await t.rejects(checkSpace(medium, { sizes: [4 * GIB] }, { form: 'tar' }), {
@@ -40,7 +41,7 @@ t.test('FAT32 holds no file of 4 GiB, which is said before the first byte', asyn
   await t.rejects(checkSpace(medium, { sizes: [3 * GIB, 3 * GIB] }), { code: 'NO_SPACE', message: /too much/ })
   // fusefat cannot lengthen a file without writing, as a tar needs it
   const site = join(medium, 'site')
-  t.match(await stowage(['pack', `oci:${root}/layout`, '-o', site]), { code: 0 })
+  t.match(await stowage(['pack', `oci:${root}/layout`, '-o', site]), { code: 0, stderr: '' })
   t.match(await stowage(['verify', site]), { code: 0 })
 })
 
