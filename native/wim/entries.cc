@@ -5,14 +5,12 @@
 #include "entry_json.h"
 #include "entry_pack.h"
 #include "library.h"
+#include "metadata.h"
 #include "text.h"
 
 namespace stowage::wim {
 
 namespace {
-
-// Between 1601, where Windows begins to count, and 1970.
-constexpr int64_t kSecondsTo1970 = 11644473600;
 
 uint64_t FileTime(const wimlib_timespec& time, int32_t high) {
   // If tv_sec has 32 bits, libwim has the upper ones in a field of their own.

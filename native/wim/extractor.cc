@@ -48,7 +48,6 @@ void ExtractImagePaths(const Extraction&, int, const std::vector<std::string>&, 
 namespace {
 
 constexpr uint64_t kWindow = 32u << 20;
-constexpr uint32_t kUnixDataSize = 16;
 // Of a dentry's reparse flags: the link was stored as it was, because its target was outside the tree.
 constexpr uint16_t kNotFixed = 1;
 

@@ -20,8 +20,6 @@ namespace stowage::wim {
 
 namespace {
 
-// The fields of `unix_data`, each of 4 bytes.
-constexpr uint32_t kUnixDataSize = 16;
 constexpr uint32_t kGuidSize = 16;
 constexpr uint32_t kObjectIdSize = 64;
 

@@ -20,6 +20,12 @@ constexpr uint32_t kAttributeDirectory = 0x10;
 constexpr uint32_t kAttributeReparsePoint = 0x400;
 constexpr uint32_t kAttributeEncrypted = 0x4000;
 
+// The fields of `Dentry::unix_data`, each of 4 bytes: uid, gid, mode, rdev.
+constexpr uint32_t kUnixDataSize = 16;
+
+// Seconds between 1601, where FILETIMEs begin, and 1970.
+constexpr int64_t kSecondsTo1970 = 11644473600;
+
 // Bytes of the metadata buffer.
 struct Span {
   uint32_t offset = 0;

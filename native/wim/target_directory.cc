@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../base/error.h"
+#include "metadata.h"
 
 namespace stowage::wim {
 
@@ -21,8 +22,6 @@ constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 // Descriptors kept open.
 constexpr size_t kMostRecent = 64;
 constexpr size_t kCopySize = 1 << 20;
-// Between 1601, where Windows begins to count, and 1970.
-constexpr int64_t kSecondsTo1970 = 11644473600;
 constexpr mode_t kPermissions = 07777;
 
 timespec TimeOf(uint64_t filetime) {
