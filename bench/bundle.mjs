@@ -118,11 +118,15 @@ async function benchVolumes({ layout, size, work, report }) {
     async () => {
       rmSync(copy, { recursive: true, force: true })
       mkdirSync(copy)
-      return await script('split -b "$2" "$1" "$3/x" && sync "$3"/*', tar, String(Math.ceil(size / 6)), copy)
+      const parts = 'split -b "$2" "$1" "$3/x" && openssl dgst -sha256 -r "$3"/x* > "$3/sums" && sync "$3"/*'
+      return await script(parts, tar, String(Math.ceil(size / 6)), copy)
     },
   )
-  report.row(`split ${megabytes(size)}`, 'split -b, sync', cut, '')
-  report.promise(ratioOf(cut) >= 0.8, `split at least 0.8 times as fast as split -b: ${ratioOf(cut).toFixed(2)}`)
+  report.row(`split ${megabytes(size)}`, 'split -b, openssl dgst, sync', cut, '')
+  report.promise(
+    ratioOf(cut) >= 0.8,
+    `split at least 0.8 times as fast as split -b and openssl dgst: ${ratioOf(cut).toFixed(2)}`,
+  )
   const joined = join(work, 'joined.tar')
   const together = await report.alternate(
     'join',
@@ -137,6 +141,11 @@ async function benchVolumes({ layout, size, work, report }) {
   rmSync(work, { recursive: true })
 }
 
+/** The digests of the tars in the layers below the working directory. */
+const GUNZIP =
+  'for blob in blobs/sha256/*; do ' +
+  'case $(head -c 2 "$blob" | od -An -tx1) in *1f?8b*) gzip -dc "$blob" | sha256sum;; esac; done'
+
 async function benchLayers({ layout, work, report }) {
   const bundle = join(work, 'bundle')
   await stowage(['pack', `oci:${layout}`, '-o', bundle])
@@ -150,12 +159,7 @@ async function benchLayers({ layout, work, report }) {
   const deep = await report.alternate(
     'verify gzip layers',
     () => stowage(['verify', bundle]),
-    () =>
-      script(
-        'cd "$1" && { sha256sum -c --quiet SHA256SUMS & } && for blob in blobs/sha256/*; do ' +
-          'case $(head -c 2 "$blob" | od -An -tx1) in *1f?8b*) gzip -dc "$blob" | sha256sum;; esac; done && wait',
-        bundle,
-      ),
+    () => script(`cd "$1" && { sha256sum -c --quiet SHA256SUMS & } && ${GUNZIP} && wait`, bundle),
   )
   report.row(`verify ${size} of gzip layers`, 'gzip -dc | sha256sum, sha256sum -c', deep, '')
   report.promise(
@@ -168,16 +172,27 @@ async function benchLayers({ layout, work, report }) {
     rmSync(tar, { force: true })
     return await stowage(['pack', `oci:${layout}`, '-o', tar, ...words])
   }
+  const copy = 'skopeo copy --quiet --insecure-policy "oci:$1" "oci-archive:$2:x"'
   const skopeo = async () => {
     rmSync(archive, { force: true })
-    const policy = ['--quiet', '--insecure-policy']
-    return await measure('skopeo', ['copy', ...policy, `oci:${layout}`, `oci-archive:${archive}:x`], { quiet: true })
+    return await script(copy, layout, archive)
   }
-  for (const words of [[], ['--no-deep']]) {
+  // What the default does besides: it compares the tar in each layer with the config
+  const both = async () => {
+    rmSync(archive, { force: true })
+    return await script(`{ ${copy} & } && cd "$1" && ${GUNZIP} && wait`, layout, archive)
+  }
+  for (const { words, name, peer, promised } of [
+    { words: [], name: 'skopeo copy oci: oci-archive:', peer: skopeo },
+    { words: [], name: 'skopeo copy, gzip -dc | sha256sum', peer: both, promised: 1.3 },
+    { words: ['--no-deep'], name: 'skopeo copy oci: oci-archive:', peer: skopeo, promised: 1.3 },
+  ]) {
     const what = ['pack', ...words].join(' ')
-    const pairs = await report.alternate(`${what} of a layout`, pack(words), skopeo)
-    report.row(`${what}, ${size} of gzip layers`, 'skopeo copy oci: oci-archive:', pairs, '')
-    report.promise(ratioOf(pairs) >= 1.3, `${what} at least 1.3 times as fast as skopeo: ${ratioOf(pairs).toFixed(2)}`)
+    const pairs = await report.alternate(`${what} of a layout`, pack(words), peer)
+    report.row(`${what}, ${size} of gzip layers`, name, pairs, '')
+    const ratio = ratioOf(pairs)
+    if (promised)
+      report.promise(ratio >= promised, `${what} at least ${promised} times as fast as ${name}: ${ratio.toFixed(2)}`)
   }
   rmSync(work, { recursive: true })
 }
@@ -201,10 +216,16 @@ async function benchMerge({ layout, size, work, report }) {
     },
     async () => {
       rmSync(copy, { recursive: true, force: true })
-      return await script('cp -r "$1" "$3" && cp -r "$2/." "$3" && sync "$3"/blobs/sha256/*', base, delta, copy)
+      const whole =
+        'cp -r "$1" "$3" && cp -r "$2/." "$3" && ls "$3"/blobs/sha256/* | xargs -n 1 -P "$4" openssl dgst -sha256 && ' +
+        'sync "$3"/blobs/sha256/*'
+      return await script(whole, base, delta, copy, String(availableParallelism()))
     },
   )
-  report.row(`merge ${megabytes(size)} and ${megabytes(size / 8)}`, 'cp -r, sync', pairs, '')
-  report.promise(ratioOf(pairs) >= 0.75, `merge at least 0.75 times as fast as cp: ${ratioOf(pairs).toFixed(2)}`)
+  report.row(`merge ${megabytes(size)} and ${megabytes(size / 8)}`, 'cp -r, openssl dgst, sync', pairs, '')
+  report.promise(
+    ratioOf(pairs) >= 0.75,
+    `merge at least 0.75 times as fast as cp and openssl dgst: ${ratioOf(pairs).toFixed(2)}`,
+  )
   rmSync(work, { recursive: true })
 }

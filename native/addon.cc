@@ -17,6 +17,7 @@
 #include "promise_worker.h"
 #include "read_back_job.h"
 #include "recovery_job.h"
+#include "running_hash.h"
 #include "stream_codec.h"
 #include "wim/library.h"
 #include "wim_file.h"
@@ -71,6 +72,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RecoveryCheck::Register(env, exports);
   RecoveryCode::Register(env, exports);
   ReadBackJob::Register(env, exports);
+  RunningHash::Register(env, exports);
   StreamCodec::Register(env, exports);
 #ifndef _WIN32
   BlobSendJob::Register(env, exports);

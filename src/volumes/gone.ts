@@ -1,5 +1,5 @@
 /** Media that are full, or are unplugged while they are written or read. */
-import { stat } from 'node:fs/promises'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
 
@@ -57,6 +57,16 @@ export async function onMedium<T>(path: string, work: () => Promise<T>): Promise
   try {
     return await work()
   } catch (error) {
+    throw mediumError(error, path)
+  }
+}
+
+/** The file, to read; undefined if it is not there. Throws as {@link onMedium}. */
+export async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, 'r')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
     throw mediumError(error, path)
   }
 }

@@ -2,7 +2,7 @@
  * Writes a tar as volumes, one after another, on one medium or several. What an earlier run has written, or a medium
  * that was unplugged still has, is read again and stays as far as it is right.
  */
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open, rename, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -12,8 +12,9 @@ import { type Advice, noRoom } from '../archive/space.js'
 import { PARTIAL, PieceWriter } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
 import { refuseExisting } from '../blob/partial-file.js'
+import { RunningHash } from '../blob/running-hash.js'
 import { temporaryDirectory } from '../blob/workspace.js'
-import { abortError, StowageError, systemCode } from '../errors.js'
+import { abortError, StowageError } from '../errors.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
 import { pieces } from '../tar/pieces.js'
@@ -21,7 +22,7 @@ import { Damaged, type Segment, SegmentReader } from './content.js'
 import { sampleFile, setOf, volumeName, volumesOf } from './description.js'
 import { describedIn, readDescription, type WrittenVolume, writeDescription, writeSums } from './beside.js'
 import { findVolumes, type Volume } from './find.js'
-import { type AskForMedium, deviceBelow, Gone, mediumError, type MediumRequest, onMedium } from './gone.js'
+import { type AskForMedium, deviceBelow, Gone, mediumError, type MediumRequest, onMedium, openIfThere } from './gone.js'
 import { BESIDE, expectCount, expectRoom, type Place } from './room.js'
 import { UnprovedVolumes } from './unproved.js'
 
@@ -76,6 +77,8 @@ export async function writeVolumes(
 class Run {
   readonly #tar: string
   readonly #content: SegmentReader
+  /** Of the volume that is being written or compared. */
+  #hash = new RunningHash()
   readonly #places: readonly Place[]
   readonly #count: number
   readonly #set: Digest
@@ -211,11 +214,10 @@ class Run {
       await this.#writeVolume(place) // on a medium that may have this volume, or another under its name
       return
     }
-    const hash = createHash('sha256')
     const file = await onMedium(partial, async () => await open(partial, constants.O_RDWR | constants.O_CREAT))
     let writer: PieceWriter | undefined
     try {
-      const held = await this.#replay(file, partial, place, hash)
+      const held = await this.#replay(file, partial, place)
       this.#unproved?.forget()
       await onMedium(partial, async () => await file.truncate(held))
       const writing = (writer = new PieceWriter(file, held))
@@ -223,7 +225,7 @@ class Run {
         this.#options.signal?.throwIfAborted()
         const piece = await this.#content.next(Math.min(place.size - at, PIECE))
         await onMedium(partial, async () => await writing.add(piece))
-        hash.update(piece)
+        await this.#hash.add(piece)
         at += piece.length
         this.#report()
       }
@@ -236,7 +238,7 @@ class Run {
       await file.close().catch(() => undefined) // of a medium that is gone
     }
     this.#wrote = true
-    const digest = digestFromHex(hash.digest('hex'))
+    const digest = digestFromHex(await this.#hash.end())
     if (this.#unproved) {
       this.#done.delete(place.number) // it was there, and was damaged
       this.#unproved.add(await this.#describe(path, place, digest, partial), partial)
@@ -253,18 +255,17 @@ class Run {
 
   /** The volume, if an earlier run has completed it. Goes on in the content as far as a damaged one is right. */
   async #keep(path: string, place: Place): Promise<WrittenVolume | undefined> {
-    const file = await onMedium(path, async () => await openIfThere(path))
+    const file = await openIfThere(path)
     if (!file) return undefined
-    const hash = createHash('sha256')
     const mark = this.#content.mark()
     const description = await readDescription(path, this.#tar, place.number, this.#count)
     if (description && description.set !== this.#set) throw occupied(path, 'a volume of another set')
     try {
       const { size } = await file.stat()
       const fromMedium = this.#unproved !== undefined && (await dropCache(path))
-      if (size === place.size && (await this.#replay(file, path, place, hash)) === size) {
+      if (size === place.size && (await this.#replay(file, path, place)) === size) {
         this.#unproved?.compared(place.number, { files: 1, size, fromMedium })
-        return await this.#describe(path, place, digestFromHex(hash.digest('hex')))
+        return await this.#describe(path, place, digestFromHex(await this.#hash.end()))
       }
     } finally {
       await file.close().catch(() => undefined)
@@ -276,13 +277,14 @@ class Run {
   }
 
   /** Goes over what the file has of the volume, and returns how many bytes of it are right. */
-  async #replay(file: FileHandle, path: string, { offset, size }: Place, hash: Hash): Promise<number> {
+  async #replay(file: FileHandle, path: string, { offset, size }: Place): Promise<number> {
     const end = Math.min(size, this.#limit - offset, (await onMedium(path, async () => await file.stat())).size)
     let done = 0
+    this.#hash = new RunningHash()
     try {
       for await (const piece of pieces(file, 0, Math.max(end, 0), this.#options.signal)) {
         const right = this.#content.compare(piece)
-        hash.update(piece.subarray(0, right))
+        await this.#hash.add(piece.subarray(0, right))
         done += right
         this.#report()
         if (right < piece.length) break
@@ -383,13 +385,4 @@ function occupied(path: string, what: string): StowageError {
   return new StowageError('OUTPUT_EXISTS', `${path} exists already, and is ${what}`, {
     hint: 'Delete the volumes of the old set, with what lies beside them, or name another output.',
   })
-}
-
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, 'r')
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw error
-  }
 }
