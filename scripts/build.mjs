@@ -28,13 +28,19 @@ export function buildAddon() {
 
 /** Compiles `src/` to `dist/`, which is emptied first: a file whose source is gone must not stay. */
 export function buildTypeScript() {
-  const inputs = ['src', 'tsconfig.json', 'tsconfig.build.json'].map(name => join(ROOT, name))
+  const names = ['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/bundle.mjs']
+  const inputs = names.map(name => join(ROOT, name))
   const state = stateOf(inputs, readFileSync(join(ROOT, 'node_modules', 'typescript', 'package.json'), 'utf8'))
   if (existsSync(join(ROOT, 'dist')) && stampOf('ts') === state) return
   console.log('setup: compiling the TypeScript, which takes some seconds')
   rmSync(join(ROOT, 'dist'), { recursive: true, force: true })
   const tool = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
   run('compiling', [tool, '-p', 'tsconfig.build.json'], 'the TypeScript did not compile; the compiler says why above')
+  run(
+    'bundling',
+    [join(ROOT, 'scripts', 'bundle.mjs')],
+    'the command could not be put in one file; esbuild says why above',
+  )
   stamp('ts', state)
 }
 

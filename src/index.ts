@@ -295,3 +295,7 @@ export { familiarReference, formatReference, parseReference, type Reference, wit
 export type { WimCompressionType } from './wim/compression.js'
 export type { WimInfo } from './wim/info.js'
 export type { LayerCounts } from './layer/make/plan.js'
+
+// Stowage itself for a stick
+export { type KitOptions, type KitResult, writeKit } from './kit/kit.js'
+export type { KitPlatform } from './kit/node-binary.js'

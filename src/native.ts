@@ -1,8 +1,11 @@
 /** Loads the native addon when it is first needed; no other module loads it. */
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { abortError, fileError, StowageError, systemCode } from './errors.js'
 import { isCutShort, loadHint, missingHint } from './load-failure.js'
+import { PACKAGE_ROOT } from './package-root.js'
 
 let loaded: unknown
 
@@ -77,19 +80,25 @@ export function readFailure(error: unknown, path: string): unknown {
   return fileError(Object.assign(error, { syscall: 'read' }), path)
 }
 
+const COMPILED = 'build/Release/stowage.node'
+const PREBUILT = `prebuilds/${process.platform}-${process.arch}/stowage.node`
+
+/** With the variables of node-gyp-build, which decides on installation whether the addon has to be compiled. */
+function addonFile(): string | undefined {
+  const { PREBUILDS_ONLY, STOWAGE_PREBUILD } = process.env
+  const root = STOWAGE_PREBUILD ?? fileURLToPath(PACKAGE_ROOT)
+  return (PREBUILDS_ONLY ? [PREBUILT] : [COMPILED, PREBUILT]).map(place => join(root, place)).find(existsSync)
+}
+
 function load(): unknown {
-  const require = createRequire(import.meta.url)
-  const loader = require('node-gyp-build') as { resolve(root: string): string }
-  let file: string
-  try {
-    file = loader.resolve(fileURLToPath(new URL('..', import.meta.url)))
-  } catch (error) {
+  const file = addonFile()
+  if (file === undefined) {
     const message = `there is no native addon for ${process.platform}-${process.arch}`
-    throw new StowageError('ADDON_MISSING', message, { hint: missingHint(), cause: error })
+    throw new StowageError('ADDON_MISSING', message, { hint: missingHint() })
   }
   try {
     if (isCutShort(file)) throw new Error(`${file}: file too short`) // the loader's words, where it notices
-    return require(file) as unknown
+    return createRequire(import.meta.url)(file) as unknown
   } catch (error) {
     const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : ''
     const hint = `${loadHint(reason, file)} WIM files require it; packing, verifying and loading other images does not.`

@@ -9,6 +9,7 @@ export type Stage =
   | 'connect'
   | 'wait'
   | 'send'
+  | 'download'
   | 'lock'
   | 'commit'
   | 'convert'

@@ -10,7 +10,7 @@ import { scratch } from './support/scratch.js'
 const OWN = join(import.meta.dirname, '../build/Release/stowage.node')
 const SAMPLE = join(import.meta.dirname, '../fixtures/nanoserver-sample.wim')
 
-/** Has node-gyp-build find the addon `name` in `root`, which `make` writes to the file that it is given. */
+/** Has the addon `name` in `root`, which `make` writes to the file that it is given. */
 function place(root: string, name: string, make?: (file: string) => void): Readonly<Record<string, string>> {
   const directory = join(root, name, 'prebuilds', `${process.platform}-${process.arch}`)
   mkdirSync(directory, { recursive: true })

@@ -21,8 +21,8 @@ export async function writeDurably(path: string, bytes: Uint8Array): Promise<voi
 }
 
 /** Writes `bytes` to `path` and syncs them. */
-export async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, 'w')
+export async function writeSynced(path: string, bytes: Uint8Array, mode = 0o666): Promise<void> {
+  const file = await open(path, 'w', mode)
   try {
     await writeAll(file, bytes, 0)
     await file.sync()

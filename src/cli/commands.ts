@@ -124,6 +124,11 @@ export const COMMANDS: CommandTable = {
     describe: 'Add recovery data (PAR2) to a bundle, with which damage can be repaired',
     load: async () => (await import('./protect.js')).protect,
   },
+  kit: {
+    command: 'kit',
+    describe: 'Put Stowage itself on a stick, to run there with nothing installed',
+    load: async () => (await import('./kit.js')).kit,
+  },
   serve: {
     command: 'serve <bundle..>',
     describe: 'Serve bundles as a read-only registry, straight from their files',
@@ -263,6 +268,7 @@ export const COMMAND_GROUPS: readonly { readonly title: string; readonly names: 
       'diff',
       'merge',
       'protect',
+      'kit',
       'schema',
       'prune',
     ],

@@ -1,6 +1,7 @@
 /** `stowage completion`: prints a script with which a shell completes the command lines of Stowage. */
 import { readFile } from 'node:fs/promises'
 import { StowageError } from '../errors.js'
+import { PACKAGE_ROOT } from '../package-root.js'
 import { command, required } from './command.js'
 import { nearest } from './usage/nearest.js'
 
@@ -31,7 +32,7 @@ export const completion = command({
         hint: near === undefined ? `Write one of ${SHELLS.join(', ')}.` : `Did you mean ${near}?`,
       })
     }
-    const script = await readFile(new URL(`../../completions/${file}`, import.meta.url), { encoding: 'utf8', signal })
+    const script = await readFile(new URL(`completions/${file}`, PACKAGE_ROOT), { encoding: 'utf8', signal })
     report({ schema: 'stowage.completion/v1', shell, script }, script)
   },
 })

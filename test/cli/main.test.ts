@@ -129,7 +129,7 @@ t.test('stowage --help and --version load none of the commands', async t => {
     t.same(
       ours.filter(
         path =>
-          !/^(cli\/(main|run|plain-words|command|commands|session|exit-code|print-error|render|progress|meter|wim\/commands|usage\/[a-z]+)|compressors|errors|generator|load-failure|mounts|native|nearest-word|node-version|progress|size-text|oci\/json)\.js$/.test(
+          !/^(cli\/(main|run|plain-words|command|commands|session|exit-code|print-error|render|progress|meter|wim\/commands|usage\/[a-z]+)|compressors|errors|generator|load-failure|mounts|native|nearest-word|node-version|package-root|progress|size-text|oci\/json)\.js$/.test(
             path,
           ),
       ),

@@ -13,6 +13,7 @@ export const ROOMS: readonly (readonly Room[])[] = [
     { path: 'mounts.ts', purpose: 'Which file systems were mounted and no longer are.' },
     { path: 'errors.ts', purpose: 'The error class and its codes.' },
     { path: 'progress.ts', purpose: 'The union of progress events, and the reporting of waits.' },
+    { path: 'package-root.ts', purpose: 'Where the package is: a checkout, an installation, or a kit.' },
     { path: 'load-failure.ts', purpose: 'Why the addon cannot be loaded, and what helps.' },
     { path: 'native.ts', purpose: 'Finds and loads the addon; no other module knows its file.' },
     { path: 'compressors.ts', purpose: 'The releases of what the addon compresses with.' },
@@ -149,6 +150,7 @@ export const ROOMS: readonly (readonly Room[])[] = [
       path: 'images-file',
       purpose: '`images.yaml`: its format, resolving tags to digests, the lock, packing from it.',
     },
+    { path: 'kit', purpose: 'Stowage itself for a stick: Node.js for each platform, launchers, checksums.' },
   ],
   [
     { path: 'cli', purpose: 'The commands: each parses its arguments, makes one library call, and prints the result.' },

@@ -11,7 +11,7 @@ t.test('npm pack holds what a user needs and no more', t => {
   const [{ files }] = JSON.parse(told) as [{ files: { path: string }[] }]
   const paths = files.map(file => file.path)
   const wanted =
-    /^(completions\/[a-z_.0-9]+|man\/stowage\.1|dist\/.*\.(js|d\.ts)|native\/.*\.(cc|h)|native\/sources\.mjs|scripts\/stick\.mjs|prebuilds\/.*\.(node|copyright)|binding\.gyp|package\.json|docs\/[a-z0-9-]+\.md|docs\/README\.md|docs\/journey\.svg|(README|ARCHITECTURE|CONTRIBUTING|CHANGELOG)\.md|LICENSE)$/
+    /^(completions\/[a-z_.0-9]+|man\/stowage\.1|dist\/.*\.(js|d\.ts)|dist\/command\/licenses\.txt|native\/.*\.(cc|h)|native\/sources\.mjs|prebuilds\/.*\.(node|copyright)|binding\.gyp|package\.json|docs\/[a-z0-9-]+\.md|docs\/README\.md|docs\/journey\.svg|(README|ARCHITECTURE|CONTRIBUTING|CHANGELOG)\.md|LICENSE)$/
   t.same(
     paths.filter(path => !wanted.test(path)),
     [],
@@ -24,7 +24,8 @@ t.test('npm pack holds what a user needs and no more', t => {
     'binding.gyp',
     'native/addon.cc',
     'native/sources.mjs',
-    'scripts/stick.mjs',
+    'dist/command/stowage.js',
+    'dist/command/licenses.txt',
     'LICENSE',
   ]) {
     t.ok(paths.includes(path), path)

