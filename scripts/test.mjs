@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { ROOT } from './build.mjs'
 import { PlainReporter } from './plain-reporter.mjs'
-import { fail, setup } from './setup.mjs'
+import { fail, prepare, setup } from './setup.mjs'
 import { formatTally, readTally } from './tally.mjs'
 
 /** Directories of test/ that are runs of their own. */
@@ -18,6 +18,7 @@ const OWN = ['engines', 'faults', 'browser', 'consumers', 'limits', 'kills', 'pr
 const [name = 'unit', ...options] = process.argv.slice(2)
 setup(name === 'unit' ? 'test' : name === 'consumers' ? name : 'engines')
 if (name === 'prebuilt') {
+  prepare('arm64')
   const { status } = spawnSync(process.execPath, [join(ROOT, 'scripts/prebuild.mjs')], { stdio: 'inherit' })
   if (status !== 0) process.exit(1)
 }
