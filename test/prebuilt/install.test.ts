@@ -22,8 +22,14 @@ const packed = join(
 const PROGRAM = `import { openWim } from 'stowage'
 const wim = await openWim(process.argv[2])
 console.log(wim.images()[0].name)
-await wim.close()
+await wim[Symbol.asyncDispose]()
 `
+
+/** How this machine reaches a registry; yarn does not read the settings of npm. */
+const NETWORK = Object.fromEntries([
+  ...Object.entries(process.env).filter(([name]) => /^(?:https?_proxy|no_proxy|node_extra_ca_certs)$/i.test(name)),
+  ['YARN_NPM_REGISTRY_SERVER', execFileSync('npm', ['config', 'get', 'registry'], { encoding: 'utf8' }).trim()],
+])
 
 /** A project beside which no other package is found. */
 function project(): string {
@@ -37,9 +43,9 @@ function run(cwd: string, file: string, words: readonly string[], env: Record<st
   const { status, stdout, stderr } = spawnSync(file, words, {
     cwd,
     encoding: 'utf8',
-    env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, HOME: office, ...env },
+    env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, HOME: office, ...NETWORK, ...env },
   })
-  t.equal(status, 0, `${file} ${words.join(' ')}: ${stdout}${stderr}`)
+  if (status !== 0) throw new Error(`${file} ${words.join(' ')}: ${stdout}${stderr}`)
   return stdout
 }
 

@@ -1,7 +1,7 @@
 /** Packages of npm in versions that the repository does not depend on: an old Node.js, an old TypeScript. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 const CACHE = join(import.meta.dirname, '../../node_modules/.cache/stowage-packages')
 
@@ -14,6 +14,7 @@ export function npmPackage(specifier: string): string {
   try {
     const packed = execFileSync('npm', ['pack', '--silent', specifier], { cwd: building, encoding: 'utf8' }).trim()
     execFileSync('tar', ['-xzf', packed], { cwd: building })
+    mkdirSync(dirname(found), { recursive: true }) // of a scope
     if (!existsSync(found)) renameSync(join(building, 'package'), found)
   } finally {
     rmSync(building, { recursive: true, force: true })
