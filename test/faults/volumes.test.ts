@@ -93,6 +93,20 @@ t.test('without anyone to ask, a set that does not fit is refused before it begi
   t.same(readdirSync(medium), [])
 })
 
+t.test('a set for which there is just enough room is written', async t => {
+  const words = ['pack', `oci:${layout}`, '--volume-size', '1MiB']
+  const roomy = await mount(t, 'tmpfs', 64 * SIZE)
+  const dry = await stowage([...words, '-o', join(roomy, 'x.tar'), '--dry-run', '--json'])
+  const { needed } = (JSON.parse(dry.stdout) as { room: { needed: number } }).room
+  const medium = await mount(t, 'tmpfs', needed)
+  const written = await stowage([...words, '-o', join(medium, 'x.tar')], { env: { SOURCE_DATE_EPOCH: '0' } })
+  t.match(written, { code: 0, stderr: '' })
+  t.ok(together([medium]).equals(whole))
+  const small = await mount(t, 'tmpfs', needed - 4096)
+  t.match(await stowage([...words, '-o', join(small, 'x.tar')]), { code: 7, stderr: /\(4096 bytes\) too much/ })
+  t.same(readdirSync(small), [])
+})
+
 t.test('on a terminal, pack asks for the next medium', async t => {
   const [one, two] = [await mount(t, 'tmpfs', 7 * SIZE), await mount(t, 'tmpfs', 7 * SIZE)]
   let asked = false
