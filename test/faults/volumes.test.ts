@@ -171,10 +171,13 @@ t.test('a second run on the next medium goes on after the first', async t => {
 
 t.test('a file that is too large for the process is refused before it is begun', async t => {
   const output = join(scratch(t), 'x.tar')
-  const words = ['split', tar, '-o', output, '--volume-size', '1MiB']
-  const { status, stderr } = spawnSync('prlimit', ['--fsize=524288', process.execPath, commandFile(), ...words], {
-    encoding: 'utf8',
-  })
+  const limited = (...words: readonly string[]): { status: number | null; stderr: string } =>
+    spawnSync('prlimit', ['--fsize=524288', process.execPath, commandFile(), ...words], { encoding: 'utf8' })
+  const { status, stderr } = limited('split', tar, '-o', output, '--volume-size', '1MiB')
   t.equal(status, 7)
   t.match(stderr, /cannot hold a file of more than 524kB \(524288 bytes\), but a volume has 1\.05MB/)
+  const whole = limited('pack', `oci:${layout}`, '-o', output)
+  t.match(whole, { status: 7, stderr: /can hold files of at most 524kB .*\nhint: .*cut the tar into volumes/ })
+  for (const said of [stderr, whole.stderr]) t.match(said, /--volume-size 524288\./)
+  t.match(limited('split', tar, '-o', output, '--volume-size', '524288'), { status: 0 }, 'which fits')
 })
