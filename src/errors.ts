@@ -197,6 +197,12 @@ function isSpecial(path: string): boolean {
   }
 }
 
+/** The error of a system call about a file that it names, as {@link fileError}; any other error unchanged. */
+export function callError(error: unknown): unknown {
+  if (!(error instanceof Error && 'syscall' in error && 'path' in error)) return error
+  return typeof error.path === 'string' ? fileError(error, error.path) : error
+}
+
 /** Like {@link fileError}, for a file to be created: if its directory does not exist, the message says so. */
 export function outputError(error: unknown, path: string): unknown {
   if (systemCode(error, path) !== 'ENOENT' || existsSync(dirname(path))) return fileError(error, path)

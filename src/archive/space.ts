@@ -1,7 +1,7 @@
 /** Checks before writing whether the output fits on the medium. */
 import { StowageError } from '../errors.js'
 import { exactSize } from '../size-text.js'
-import { type Medium, mediumAt } from './medium.js'
+import { FAT_FILE_LIMIT, type Medium, mediumAt } from './medium.js'
 
 /** What is to be written. */
 export interface Need {
@@ -89,11 +89,17 @@ function tooLarge({ path, kind, largestFile = 0 }: Medium, largest: number, { fo
   const over = exactSize(largest - largestFile)
   const message = `${on(path, kind)} can hold files of at most ${exactSize(largestFile)}, but one of ${exactSize(largest)} is needed: ${over} too much`
   const another = kind === 'FAT32' ? 'Format the medium as exFAT' : 'Raise the limit (ulimit -f)'
+  const size = volumeFor(largestFile)
   const volumes = {
-    tar: ', or cut the tar into volumes: --volume-size fat32',
-    directory: ', or pack a tar in volumes: -o FILE.tar --volume-size fat32',
+    tar: `, or cut the tar into volumes: --volume-size ${size}`,
+    directory: `, or pack a tar in volumes: -o FILE.tar --volume-size ${size}`,
   }
   return new StowageError('NO_SPACE', message, { hint: `${another}${form ? volumes[form] : ''}.` })
+}
+
+/** The largest `--volume-size` where files can have `limit` bytes. */
+export function volumeFor(limit: number): string {
+  return limit >= FAT_FILE_LIMIT ? 'fat32' : String(limit)
 }
 
 function on(path: string, kind: string | undefined): string {

@@ -5,7 +5,7 @@ import { type FileHandle, open, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { checkSpace } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
-import { PARTIAL, writeAll } from '../blob/durable.js'
+import { PARTIAL, removeLeavings, writeAll } from '../blob/durable.js'
 import { readFileBytes } from '../blob/hash-file.js'
 import { resumableFile } from '../blob/resumable.js'
 import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
@@ -57,7 +57,7 @@ export async function withFetched<T>(
     const left =
       isInterruption(failure) && entry.content.sha256 !== undefined ? await wimFileSize(partial).catch(() => 0) : 0
     if (failure instanceof StowageError && left) throw await resumableFile(failure, partial)
-    await rm(partial, { force: true })
+    await removeLeavings(partial)
     throw failure
   }
 }

@@ -3,7 +3,7 @@ import { rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isReadBack, openReadBack, type Verified } from '../archive/read-back.js'
 import { type Room, roomAt } from '../archive/space.js'
-import { makeDirectory, syncPath, writeDurably } from '../blob/durable.js'
+import { makeDirectory, removeLeavings, syncPath, writeDurably } from '../blob/durable.js'
 import { readIfThere } from '../blob/read-if-there.js'
 import { withLock } from '../blob/lock.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
@@ -148,7 +148,7 @@ async function fetchWim(
         { path: partial, name: path, regions: [{ offset: 0, size, digest: digestFromHex(sha256) }] },
       ])
     } catch (error) {
-      if (readBack?.lost) await rm(partial, { force: true })
+      if (readBack?.lost) await removeLeavings(partial)
       throw error
     }
     // Killed at any moment, this leaves neither a WIM without its checksum nor one with a wrong one

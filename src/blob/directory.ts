@@ -1,6 +1,6 @@
 /** Blobs as files in a directory, `blobs/sha256/<hex>`: written under a temporary name, checked, then renamed. */
 import { constants, createReadStream } from 'node:fs'
-import { chmod, copyFile, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { chmod, copyFile, open, readdir, realpath, rename, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
 import { compressionOf, MAGIC_SIZE } from '../oci/compression.js'
@@ -20,7 +20,7 @@ import type {
   ReadBlob,
   StagedBlob,
 } from './blob-store.js'
-import { makeDirectory, syncPath } from './durable.js'
+import { makeDirectory, removeLeavings, syncPath } from './durable.js'
 import type { LayerWatch } from './layer-watch.js'
 import type { NativeDownloader } from './native-download.js'
 import { claimPartial, clearPartials, isUseful, leftPartials, pathToCreate, removeLeft } from './partial.js'
@@ -175,7 +175,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     } catch (error) {
       // A small blob is never resumed, so nothing would use its partial file
       const useful = blob.size >= SLOT && (await isUseful(dirname(path), basename(path)))
-      if (!useful || !isInterruption(error)) await rm(path, { force: true })
+      if (!useful || !isInterruption(error)) await removeLeavings(path)
       // The part left by an earlier attempt may be what is wrong: start again without it
       if (held > 0 && isMismatch(error)) {
         await this.put(blob, read, again)
@@ -212,7 +212,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       await this.#file(partial, blob)
       return blob
     } catch (error) {
-      await rm(partial, { force: true })
+      await removeLeavings(partial)
       throw fileError(error, dirname(partial))
     }
   }
@@ -227,7 +227,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       await this.#admit()
       await rename(partial, this.path(digest))
     } catch (error) {
-      await rm(partial, { force: true })
+      await removeLeavings(partial)
       throw fileError(error, dirname(partial))
     }
     this.#whole.add(digest)

@@ -15,9 +15,14 @@ export async function writeDurably(path: string, bytes: Uint8Array): Promise<voi
     await writeSynced(partial, bytes)
     await rename(partial, path)
   } catch (error) {
-    await rm(partial, { force: true })
+    await removeLeavings(partial)
     throw fileError(error, path)
   }
+}
+
+/** Removes what a call leaves at `path`, if it can be removed: that is not what decides whether the call succeeds. */
+export async function removeLeavings(path: string): Promise<void> {
+  await rm(path, { force: true }).catch(() => undefined)
 }
 
 /** Writes `bytes` to `path` and syncs them. */

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { type WaitOptions, Waits } from '../progress.js'
+import { removeLeavings } from './durable.js'
 
 /** The holder of a lock refreshes it regularly: a lock older than this was left by a killed process. */
 const STALE_MS = 30_000
@@ -33,7 +34,7 @@ export async function withLock<T>(path: string, work: () => Promise<T>, options:
     return await work()
   } finally {
     clearInterval(held)
-    await rm(path, { force: true })
+    await removeLeavings(path) // what stays is stale once this process has ended
   }
 }
 
@@ -46,7 +47,7 @@ async function acquire(path: string, { wait = WAIT_MS, signal, onProgress }: Loc
       try {
         await file.writeFile(`process ${process.pid} on ${hostname()}\n`)
       } catch (error) {
-        await rm(path, { force: true }) // on a full disk the lock would not name its owner
+        await removeLeavings(path) // on a full disk the lock would not name its owner
         throw error
       } finally {
         await file.close()

@@ -85,8 +85,13 @@ export class PartialFile implements AsyncDisposable {
       await refuseExisting(this.path, this.#what)
       await this.#close() // Windows does not rename an open file
       await rename(this.partial, this.path)
+      try {
+        await syncPath(dirname(this.path), 'directory')
+      } catch (error) {
+        await rename(this.path, this.partial).catch(() => (this.#state = 'published')) // then it is whole at least
+        throw error
+      }
       this.#state = 'published'
-      await syncPath(dirname(this.path), 'directory')
     } catch (error) {
       throw fileError(error, this.path)
     }

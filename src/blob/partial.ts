@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, digestFromHex, hexOf } from '../oci/digest.js'
-import { PARTIAL } from './durable.js'
+import { PARTIAL, removeLeavings } from './durable.js'
 import { isAlive } from './lock.js'
 import { ALIGNMENT, SLOT } from './write-blob.js'
 
@@ -58,7 +58,7 @@ export async function claimPartial(directory: string, blob: Descriptor): Promise
     return { path, held: held ?? 0, [Symbol.dispose]: () => void writing.delete(path) }
   } catch (error) {
     writing.delete(path)
-    await rm(path, { force: true })
+    await removeLeavings(path)
     throw fileError(error, directory)
   }
 }

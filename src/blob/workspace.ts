@@ -38,7 +38,8 @@ export class Workspace implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const path = await this.#path?.catch(() => undefined) // the caller has already received the error
-    if (path !== undefined) await rm(path, { recursive: true, force: true })
+    // What cannot be removed is left to the next run, and to `stowage prune`, which says why
+    if (path !== undefined) await removeWorkspace(path).catch(() => undefined)
   }
 
   async #make(): Promise<string> {
@@ -51,7 +52,7 @@ export class Workspace implements AsyncDisposable {
       try {
         writeFileSync(join(path, OWNER_FILE), owner)
       } catch (error) {
-        await rm(path, { recursive: true, force: true })
+        await removeWorkspace(path).catch(() => undefined)
         throw error
       }
       return path

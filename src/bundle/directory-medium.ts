@@ -6,7 +6,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { ReadBack } from '../archive/read-back.js'
 import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory, type Missing } from '../blob/directory.js'
-import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
+import { makeDirectory, PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
 import { isPartial } from '../blob/partial.js'
 import { writeBlob } from '../blob/write-blob.js'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
@@ -32,8 +32,11 @@ export function isMediumEntry(name: string): boolean {
  * With `readBack`, all files are read back before it is sealed. Throws OUTPUT_EXISTS with the files in the way, FILE_NOT_FOUND if the parent does not exist.
  */
 export async function openDirectoryMedium(path: string, readBack?: ReadBack): Promise<BundleMedium> {
-  const made = await makeDirectory(path)
-  const resumed = refuseOccupied(path, await readdir(path, { withFileTypes: true }))
+  const made = await makeOutput(path)
+  const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
+    throw fileError(error, path)
+  })
+  const resumed = refuseOccupied(path, entries)
   const medium = new DirectoryMedium(path, made, resumed, readBack)
   await medium.begin()
   return medium
@@ -83,15 +86,17 @@ class DirectoryMedium implements BundleMedium {
         await writeDurably(marker, new TextEncoder().encode(INCOMPLETE_TEXT + this.#run))
         await rename(marker, this.#path(INCOMPLETE_FILE))
         await this.#removeUnfinished()
-        await mkdir(this.#path(BLOBS, 'sha256'), { recursive: true })
+        await makeDirectory(this.#path(BLOBS, 'sha256'))
       })
     } catch (error) {
-      if (this.#made)
-        await ((await this.#isOurs())
-          ? rm(this.where, { recursive: true, force: true })
-          : rmdir(this.where).catch(() => {})) // fails if another command has written to it
+      if (this.#made) await this.#removeBegun().catch(() => undefined) // why it failed is what is reported
       throw error
     }
+  }
+
+  /** What is another command's is not removed: it has written to the directory. */
+  async #removeBegun(): Promise<void> {
+    await ((await this.#isOurs()) ? rm(this.where, { recursive: true, force: true }) : rmdir(this.where))
   }
 
   /** The bundle's own blob directory: blobs that are needed are then already in place. */
@@ -124,7 +129,7 @@ class DirectoryMedium implements BundleMedium {
     const partial = `${place}${PARTIAL}`
     await this.#unlessTakenOver(async () => {
       try {
-        await mkdir(dirname(place), { recursive: true })
+        await makeDirectory(dirname(place))
         await (await open(partial, 'w')).close()
         await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, read, options)
         await this.#refuseIfTakenOver()
@@ -285,7 +290,7 @@ function withoutPartial(name: string): string {
 }
 
 /** Creates the directory. Returns whether it is new; an existing directory is accepted. */
-async function makeDirectory(path: string): Promise<boolean> {
+async function makeOutput(path: string): Promise<boolean> {
   try {
     await mkdir(path)
     return true

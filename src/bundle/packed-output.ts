@@ -86,7 +86,11 @@ class PackedOutput implements Output {
           await readBack.check([{ path: target.partial, name: target.path, regions: sum?.regions() ?? [] }])),
     )
     this.keep(false)
-    await this[Symbol.asyncDispose]()
+    try {
+      await this[Symbol.asyncDispose]()
+    } catch {
+      // The bundle is there, and `stowage prune` knows what is left
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -38,7 +38,8 @@ export async function openStandingMedium(
     return new StandingMedium(path, update, { manifest: reader.manifest, bundle, sealed: mtimeMs }, readBack)
   } catch (error) {
     const told = fileError(error, path)
-    if (told instanceof StowageError && told.code !== 'MEDIUM_FAILED') return undefined // the next medium reports it
+    const unread = ['MEDIUM_FAILED', 'PERMISSION_DENIED', 'IO_ERROR']
+    if (told instanceof StowageError && !unread.includes(told.code)) return undefined // the next medium reports it
     throw told
   }
 }

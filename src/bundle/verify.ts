@@ -95,8 +95,9 @@ export async function verifyBundle(path: string, options: VerifyBundleOptions = 
     const check = new Check(files, deep, signal, done => onProgress?.({ type: 'bytes', subject: path, ...done }))
     const report = await check.run(path)
     onProgress?.({ type: 'done', subject: path })
-    const found = await stat(path).catch(() => undefined) // standard input
-    return found?.isFile() ? { ...report, archiveSize: found.size } : report
+    const found = volumes ? undefined : await stat(path).catch(() => undefined) // standard input
+    const archiveSize = volumes?.total ?? (found?.isFile() ? found.size : undefined)
+    return archiveSize === undefined ? report : { ...report, archiveSize }
   } catch (error) {
     throw abortError(error, signal)
   }

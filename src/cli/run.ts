@@ -1,6 +1,6 @@
 /** The `stowage` command: parses the command line, runs the command, prints errors and sets the exit code. */
 import { setFlagsFromString } from 'node:v8'
-import { StowageError, systemReason } from '../errors.js'
+import { callError, StowageError, systemReason } from '../errors.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
 import { errorDocument, printError } from './print-error.js'
 import { jsonText } from './render.js'
@@ -72,7 +72,7 @@ try {
   await main(argv)
 } catch (error) {
   fail(
-    firstOf(error),
+    callError(firstOf(error)),
     argv.some(word => word === '--json' || word === '--json=true'),
   )
 }

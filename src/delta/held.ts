@@ -234,21 +234,44 @@ export interface MissingFromPlaces {
 
 /** The layers of `images` that are at their destination wherever they are needed, sorted by digest. */
 function leftLayers(images: readonly WantedImage[], places: readonly HeldPlace[]): readonly AssumedLayer[] {
-  const layers = new Map<Digest, AssumedLayer>()
+  const layers = new Map<Digest, { readonly size: number; readonly manifests: Set<Digest> }>()
   const needed = new Set<Digest>()
+  const before = new Set(images.flatMap(({ names }) => idsUnder(places, names)))
   for (const { content, names } of images) {
     const inChains = layersInChains(content, places)
     for (const { digest, size } of content.layers) {
       const found = places.flatMap(place => blobIn(place, digest, names) ?? [])
-      const proof = found.flatMap(({ manifests }) => manifests)
       if (found.length === 0 && !inChains.has(digest)) needed.add(digest)
-      const manifests = [...new Set([...(layers.get(digest)?.manifests ?? []), ...proof])].sort()
-      layers.set(digest, { digest, size, ...(manifests.length > 0 ? { manifests } : {}) })
+      const { manifests } = layers.get(digest) ?? { manifests: new Set<Digest>() }
+      for (const each of found) for (const manifest of each.manifests) manifests.add(manifest)
+      layers.set(digest, { size, manifests })
     }
   }
-  return [...layers.values()]
-    .filter(({ digest }) => !needed.has(digest))
-    .sort((a, b) => comparePaths(a.digest, b.digest))
+  return [...layers]
+    .filter(([digest]) => !needed.has(digest))
+    .sort(([a], [b]) => comparePaths(a, b))
+    .map(([digest, { size, manifests: all }]) => {
+      const manifests = proofsAmong(all, before)
+      return { digest, size, ...(manifests.length > 0 ? { manifests } : {}) }
+    })
+}
+
+/** Manifests that are named for each layer: any of them proves it, and hundreds of images may share a layer. */
+const MOST_PROOFS = 8
+
+/** Some of `manifests`, sorted: first those of `before`, images which those of the delta replace, and which are there most likely. */
+function proofsAmong(manifests: ReadonlySet<Digest>, before: ReadonlySet<Digest>): readonly Digest[] {
+  const sorted = [...manifests].sort()
+  const likely = sorted.filter(digest => before.has(digest))
+  const others = sorted.filter(digest => !before.has(digest))
+  return [...likely, ...others].slice(0, MOST_PROOFS).sort()
+}
+
+/** The digests of the images that `places` have under `names`. */
+function idsUnder(places: readonly HeldPlace[], names: readonly Reference[]): readonly Digest[] {
+  return places.flatMap(place =>
+    names.flatMap(name => (place.images.get(nameIn(place, name)) ?? []).flatMap(({ ids }) => [...ids])),
+  )
 }
 
 /** The layers of an image that an engine of `places` has, for every platform that needs them. */

@@ -1,7 +1,7 @@
 /** Finds what is damaged in the files of a recovery set, and makes it again. */
-import { type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { PARTIAL, syncPath, writeAll } from '../blob/durable.js'
+import { makeDirectory, PARTIAL, removeLeavings, syncPath, writeAll } from '../blob/durable.js'
 import { Workspace } from '../blob/workspace.js'
 import { roomAt } from '../archive/space.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
@@ -154,7 +154,7 @@ export async function repairFiles(
     if (!covered) return
     const parts = rangesOf(covered, base, set.blockSize)
     try {
-      if (there === undefined) await mkdir(dirname(path), { recursive: true })
+      if (there === undefined) await makeDirectory(dirname(path))
       const target = there === undefined ? `${path}${PARTIAL}` : path
       if (there === undefined) await rm(target, { force: true })
       const file = await open(target, there === undefined ? 'wx' : 'r+')
@@ -172,7 +172,7 @@ export async function repairFiles(
       if (there === undefined) await rename(target, path)
       await syncPath(dirname(path), 'directory')
     } catch (error) {
-      if (there === undefined) await rm(`${path}${PARTIAL}`, { force: true })
+      if (there === undefined) await removeLeavings(`${path}${PARTIAL}`)
       throw abortError(fileError(error, path), signal)
     }
   }

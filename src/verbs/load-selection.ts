@@ -1,4 +1,5 @@
 /** Which images of a bundle are loaded, and where to. */
+import { FILES } from '../bundle/contents.js'
 import type { AssumedImage } from '../bundle/delta.js'
 import type { BundleImage, BundleManifest } from '../bundle/manifest.js'
 import { entriesOf } from '../bundle/reader.js'
@@ -44,7 +45,9 @@ export function chooseImages(
   const { images, assumes } = manifest
   if (images.length === 0 && !assumes) {
     throw new StowageError('IMAGE_NOT_FOUND', `${path} holds no image`, {
-      hint: 'It contains only files, below files/: copy them from there, or use tar -xf if the bundle is a tar.',
+      hint: manifest.files.some(file => file.path.startsWith(`${FILES}/`))
+        ? `It contains only files, below ${FILES}/: copy them from there, or use tar -xf if the bundle is a tar.`
+        : undefined,
     })
   }
   const entries = [...entriesOf(manifest), ...(assumes?.images ?? []).flatMap(assumedEntries)]

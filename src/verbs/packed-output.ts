@@ -58,7 +58,11 @@ export async function fillBundle(
 export async function giveUp(writer: BundleWriter, output: string, error: unknown): Promise<unknown> {
   if (writer.standing || !isInterruption(error)) return error
   writer.keep()
-  await writer[Symbol.asyncDispose]()
+  try {
+    await writer[Symbol.asyncDispose]()
+  } catch {
+    // Why this run failed is what is reported
+  }
   return await withResumeHint(error, output, writer.deferred)
 }
 

@@ -6,7 +6,7 @@ import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { clearLeft } from '../blob/workspace.js'
 import { CHECKSUMS_FILE, parseChecksums } from '../bundle/checksums.js'
 import { verifyBundle, type VerifyReport } from '../bundle/verify.js'
-import { fileError, StowageError } from '../errors.js'
+import { abortError, callError, fileError, StowageError } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 import {
   checkPercent,
@@ -78,6 +78,11 @@ export async function protectBundle(path: string, options: ProtectOptions = {}):
   if (first && isUnread(report)) {
     const message = `${path} could not be read, so it was not protected: ${first.path}: ${first.message}`
     throw new StowageError('MEDIUM_FAILED', message, { hint: UNREAD_HINT })
+  }
+  if (first && report.findings.every(({ code }) => code === 'UNREADABLE')) {
+    throw new StowageError('IO_ERROR', `${path} could not be read, so it was not protected: ${first.message}`, {
+      hint: 'Run the command as a user who can read all its files.',
+    })
   }
   if (first) {
     const message = `${path} is damaged, so it was not protected: ${first.path}: ${first.message}`
@@ -152,11 +157,28 @@ export async function packProtected<Result extends { readonly unchanged: boolean
   requireRecovery()
   if (output === STANDARD_STREAM)
     throw noPlace('Pack to a file or a directory, or protect the bundle where it is stored.')
-  const result = await pack()
-  const made = result.unchanged
-    ? await protectBundle(output, { percent, signal, onProgress })
-    : await protectSound(output, await recoveryPlace(output), percent, { signal, onProgress })
-  return { ...result, recovery: made }
+  const later = `stowage protect ${output} --recovery ${percent}%`
+  const result = await pack().catch(async (error: unknown) => {
+    if (!(error instanceof StowageError) || !(await lacksRecovery(output, error))) throw error
+    throw error.withHint(`If an earlier run was to protect it, go on with: ${later}; or name another output.`)
+  })
+  try {
+    const made = result.unchanged
+      ? await protectBundle(output, { percent, signal, onProgress })
+      : await protectSound(output, await recoveryPlace(output), percent, { signal, onProgress })
+    return { ...result, recovery: made }
+  } catch (error) {
+    const told = abortError(callError(error), signal)
+    if (!(told instanceof StowageError) || told.code === 'INVALID_ARGUMENT') throw told
+    throw told.withHint(`${output} itself is complete. Once that is solved, make its recovery data: ${later}`)
+  }
+}
+
+/** Whether `error` is that the file `output` exists, and it has no recovery data: a run may have ended in between. */
+async function lacksRecovery(output: string, { code }: StowageError): Promise<boolean> {
+  if (code !== 'OUTPUT_EXISTS') return false
+  const found = await stat(output).catch(() => undefined)
+  return found?.isFile() === true && !(await recoveryFiles(`${output}.par2`)).includes(`${output}.par2`)
 }
 
 /** Removes the recovery data of the bundle that `output` was before, which describes files that are gone. */

@@ -37,8 +37,9 @@ export interface PruneResult {
   readonly freed: number
 }
 
-/** Outputs that are still being written: bundles, volumes and what lies beside them, archives and WIM files. */
-const UNFINISHED = /\.(?:tar(?:\.(?:gz|zst|xz|0\d+))?|(?:wim|swm|esd)(?:\.mended)?|sha256|volume-\d+\.json)\.partial$/i
+/** Outputs that are still being written: bundles, volumes and what lies beside them, archives, WIM files, lists of layouts. */
+const UNFINISHED =
+  /(?:^oci-layout|^index\.json|\.(?:tar(?:\.(?:gz|zst|xz|0\d+))?|(?:wim|swm|esd)(?:\.mended)?|sha256|volume-\d+\.json))\.partial$/i
 /** Locks of a WIM that is fetched or split, of a set of volumes, and of a layout. */
 const LOCK = /(?:\.(?:wim|swm|esd)|^stowage-.+|^\.stowage)\.lock$/i
 /** Where other processes cannot be looked at, an unfinished output that nobody changed for this long is abandoned. */

@@ -33,6 +33,8 @@ export interface VolumeFault {
   /** Of the volume; undefined for a description that cannot be read. */
   readonly number?: number
   readonly message: string
+  /** Of a volume that is missing: the file with another name that has its content. */
+  readonly renamed?: string | undefined
 }
 
 export interface VolumeSet {
@@ -201,9 +203,30 @@ async function gather(tar: string, directories: readonly string[], named: Place 
     if (volumes.has(number) || strays.has(number)) continue
     const path = volumeName(tar, number, last)
     const message = `volume ${number} of ${count ?? 'the set'} is not there`
-    faults.push({ code: 'VOLUME_MISSING', path, number, message })
+    const renamed = await otherNameOf(known.get(number), directories, candidates)
+    const but = renamed === undefined ? '' : `, but its content is in ${renamed}: give that its name, ${path}`
+    faults.push({ code: 'VOLUME_MISSING', path, number, message: `${message}${but}`, ...(but ? { renamed } : {}) })
   }
   return { tar, directories, volumes, count, total: wanted?.total, set: wanted?.set, faults }
+}
+
+/** The file that is `volume` by its size and samples, but has a name that no volume has. */
+async function otherNameOf(
+  volume: VolumeDescription | undefined,
+  directories: readonly string[],
+  candidates: readonly Candidate[],
+): Promise<string | undefined> {
+  if (!volume) return undefined
+  for (const directory of directories) {
+    for (const name of await namesIn(directory)) {
+      const path = join(directory, name)
+      if (candidates.some(each => each.path === path)) continue
+      const found = await stat(path).catch(() => undefined) // what cannot be read is not taken for it
+      if (!found?.isFile() || found.size !== volume.size) continue
+      if ((await sampleFile(path, volume.size).catch(() => undefined)) === volume.samples) return path
+    }
+  }
+  return undefined
 }
 
 /** The set that is meant: that of the volume that was named, else the one that most volumes belong to. */

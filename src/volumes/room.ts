@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mediumAt } from '../archive/medium.js'
-import { type Advice, checkSpace } from '../archive/space.js'
+import { type Advice, checkSpace, volumeFor } from '../archive/space.js'
 import { PARTIAL } from '../blob/durable.js'
 import { outputError, StowageError } from '../errors.js'
 import { exactSize } from '../size-text.js'
@@ -61,7 +61,7 @@ export async function expectRoom(
       throw new StowageError(
         'NO_SPACE',
         `${directory} cannot hold a file of more than ${exactSize(limit)}, but a volume has ${exactSize(largest)}`,
-        { hint: 'Use --volume-size fat32.' },
+        { hint: `Use --volume-size ${volumeFor(limit)}.` },
       )
     }
     if (!together) return

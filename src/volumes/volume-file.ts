@@ -28,6 +28,7 @@ export function incompleteSet(set: VolumeSet): StowageError {
   const wrong = faults.find(({ code }) => code === 'VOLUME_WRONG')
   const unread = faults.find(({ code }) => code === 'MEDIUM_FAILED')
   const missing = missingOf(set)
+  const renamed = faults.find(each => each.renamed !== undefined)
   if (unread) {
     return new StowageError('MEDIUM_FAILED', unread.message, {
       hint: 'Plug the medium in again, or mount the share again, and run the same command; if it has a defect, use a copy on another.',
@@ -42,8 +43,12 @@ export function incompleteSet(set: VolumeSet): StowageError {
   return new StowageError(
     'VOLUME_MISSING',
     `${tar}: volume${missing.length === 1 ? '' : 's'} ${numbersText(missing)}${have} ${missing.length === 1 ? 'is' : 'are'} missing`,
-    { hint: 'Name all directories that hold its volumes, in any order.' },
+    { hint: renamed ? `${sentence(renamed.message)}.` : 'Name all directories that hold its volumes, in any order.' },
   )
+}
+
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 /** The numbers of the volumes that are not there, under whatever name. */

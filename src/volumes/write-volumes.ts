@@ -325,7 +325,9 @@ class Run {
   async #hasRoom(place: Place, partial: string): Promise<boolean> {
     const { free, kind } = await onMedium(partial, async () => await mediumAt(this.#directory))
     const held = (await stat(partial).catch(() => undefined))?.size ?? 0
-    const needed = place.size - Math.min(held, place.size) + BESIDE
+    // That there is room for all of a set on one medium was seen before its first byte
+    const beside = this.#options.askForMedium ? BESIDE : 0
+    const needed = place.size - Math.min(held, place.size) + beside
     if (free === undefined || needed <= free) return true
     if (!this.#options.askForMedium) throw noRoom({ path: this.#directory, kind, needed, free })
     return false

@@ -1,6 +1,7 @@
 /** Writes files atomically. */
-import { realpath, rename, rm, stat } from 'node:fs/promises'
+import { realpath, rename, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { removeLeavings } from '../blob/durable.js'
 import { outputError, StowageError, systemCode } from '../errors.js'
 import type { SplitOptions } from './options.js'
 
@@ -28,7 +29,7 @@ export async function writeBeside(path: string, write: (path: string) => Promise
     await write(partial)
     await rename(partial, target)
   } catch (error) {
-    await rm(partial, { force: true })
+    await removeLeavings(partial)
     throw withFinalName(outputError(error, path), partial, path)
   }
 }
@@ -59,7 +60,7 @@ export async function splitBeside(
     })
     for (const part of parts) await rename(part.partial, part.path)
   } catch (error) {
-    for (const { partial } of parts) await rm(partial, { force: true })
+    for (const { partial } of parts) await removeLeavings(partial)
     throw withFinalName(outputError(error, path), suffix, '')
   }
 }

@@ -118,7 +118,7 @@ t.test('stowage prune - removes unfinished outputs and blobs that nobody writes'
     'pipe.wim.mended.partial': 'mended',
     'report.partial': 'of somebody else',
     'open.wim.partial': 'being written',
-    layout: { 'oci-layout': '{}', blobs: { sha256: {} } },
+    layout: { 'oci-layout': '{}', 'index.json.partial': '{}', 'oci-layout.partial': '{}', blobs: { sha256: {} } },
   })
   const blobs = join(cwd, 'layout', 'blobs', 'sha256')
   const machine = createHash('sha256').update(hostname()).digest('hex').slice(0, 8)
@@ -130,9 +130,10 @@ t.test('stowage prune - removes unfinished outputs and blobs that nobody writes'
   t.teardown(() => closeSync(open))
   const shown = await stowage(['prune', '.', 'layout', '--dry-run'], { cwd })
   t.match(shown.stdout, /open\.wim\.partial +13B +- +in use/)
-  t.match(shown.stdout, /Would remove 0 directories and 5 files \(20B\)/)
+  t.match(shown.stdout, /Would remove 0 directories and 7 files \(24B\)/)
   t.equal(readdirSync(cwd).length, 6)
-  t.match(await prune([cwd, join(cwd, 'layout')]), { freed: 20 })
+  t.match(await prune([cwd, join(cwd, 'layout')]), { freed: 24 })
+  t.same(readdirSync(join(cwd, 'layout')).sort(), ['blobs', 'oci-layout'])
   t.same(readdirSync(cwd).sort(), ['layout', 'open.wim.partial', 'report.partial'])
   t.same(readdirSync(blobs).sort(), [alive, 'a'.repeat(64)].sort())
 })

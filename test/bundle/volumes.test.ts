@@ -21,6 +21,7 @@ import { pack } from '../../src/verbs/pack.js'
 import { protectBundle } from '../../src/verbs/protect.js'
 import { repairBundle } from '../../src/verbs/repair.js'
 import { joinVolumes, splitBundle } from '../../src/verbs/volumes.js'
+import { formatSize } from '../../src/size-text.js'
 import { commandFile, stowage } from '../support/command.js'
 import { layeredImage, noise, writeLayout } from '../support/images.js'
 import { inTerminal } from '../support/terminal.js'
@@ -85,6 +86,8 @@ t.test('verify, load, inspect, copy and serve read them as a bundle, wherever th
   for (const path of [set, join(set, 'x.tar'), join(set, name(2)), join(set, 'x.volumes.sha256')])
     t.match(await verifyBundle(path), { ok: true }, path)
   t.match(await stowage(['verify', two, one]), { code: 0, stdout: /: OK \(\d+ files/ })
+  const all = new RegExp(`, one tar of ${formatSize(total)}, all as listed`)
+  for (const path of [set, join(set, name(2))]) t.match((await stowage(['verify', path])).stdout, all, path)
   const store = join(scratch(t), 'store')
   t.match(await stowage(['load', two, one, '--to', `oci:${store}`]), { code: 0, stdout: /Loaded 2 images/ })
   t.match(await stowage(['load', one, 'shop:1', two, '--to', `oci:${store}`]), { code: 0, stdout: /Loaded 1 image / })
@@ -162,6 +165,11 @@ t.test('what is wrong is named at once, and nothing is loaded', async t => {
       /x\.tar\.002: its content is not what x\.volume-002\.json/,
     ],
     ['missing', at => rmSync(join(at, name(3))), /x\.tar\.003: volume 3 of \d is not there/],
+    [
+      'renamed',
+      at => renameSync(join(at, name(2)), join(at, 'volume two')),
+      /x\.tar\.002: volume 2 of \d is not there, but its content is in .*volume two: give that its name, x\.tar\.002/,
+    ],
     [
       'renamed with its description',
       at => {

@@ -449,3 +449,19 @@ t.test('500 images are a small inventory', async t => {
   t.comment(`${stdout.length} bytes for 501 images of 1505 layers`)
   t.ok(stdout.length < 200_000)
 })
+
+t.test('a layer that many images have is proved by a few of them, those that are replaced first', async t => {
+  const [out, held, now] = [scratch(t), join(scratch(t), 'held'), join(scratch(t), 'now')]
+  const images: Record<string, TestImage> = {}
+  for (let n = 1; n <= 20; n += 1) images[`app-${n}:1`] = await layeredImage(n, { size: 100, seed: 'base' })
+  await writeLayout(held, images)
+  await writeLayout(now, { 'app-7:1': await layeredImage(21, { size: 100, seed: 'base' }) })
+  const inventory = join(out, 'site.json')
+  t.match(await stowage(['inventory', `oci:${held}`, '-o', inventory]), { code: 0 })
+  const { manifest } = await pack([`oci:${now}`], join(out, 'delta'), { have: [inventory] })
+  const layers = manifest.assumes?.layers ?? []
+  t.equal(layers.length, 20)
+  for (const { manifests = [] } of layers) t.ok(manifests.length > 0 && manifests.length <= 8, String(manifests.length))
+  const replaced = images['app-7:1']?.root.digest
+  t.equal(layers.filter(({ manifests = [] }) => replaced && manifests.includes(replaced)).length, 7)
+})

@@ -93,6 +93,20 @@ t.test('without anyone to ask, a set that does not fit is refused before it begi
   t.same(readdirSync(medium), [])
 })
 
+t.test('a set for which there is just enough room is written', async t => {
+  const words = ['pack', `oci:${layout}`, '--volume-size', '1MiB']
+  const roomy = await mount(t, 'tmpfs', 64 * SIZE)
+  const dry = await stowage([...words, '-o', join(roomy, 'x.tar'), '--dry-run', '--json'])
+  const { needed } = (JSON.parse(dry.stdout) as { room: { needed: number } }).room
+  const medium = await mount(t, 'tmpfs', needed)
+  const written = await stowage([...words, '-o', join(medium, 'x.tar')], { env: { SOURCE_DATE_EPOCH: '0' } })
+  t.match(written, { code: 0, stderr: '' })
+  t.ok(together([medium]).equals(whole))
+  const small = await mount(t, 'tmpfs', needed - 4096)
+  t.match(await stowage([...words, '-o', join(small, 'x.tar')]), { code: 7, stderr: /\(4096 bytes\) too much/ })
+  t.same(readdirSync(small), [])
+})
+
 t.test('on a terminal, pack asks for the next medium', async t => {
   const [one, two] = [await mount(t, 'tmpfs', 7 * SIZE), await mount(t, 'tmpfs', 7 * SIZE)]
   let asked = false
@@ -157,10 +171,13 @@ t.test('a second run on the next medium goes on after the first', async t => {
 
 t.test('a file that is too large for the process is refused before it is begun', async t => {
   const output = join(scratch(t), 'x.tar')
-  const words = ['split', tar, '-o', output, '--volume-size', '1MiB']
-  const { status, stderr } = spawnSync('prlimit', ['--fsize=524288', process.execPath, commandFile(), ...words], {
-    encoding: 'utf8',
-  })
+  const limited = (...words: readonly string[]): { status: number | null; stderr: string } =>
+    spawnSync('prlimit', ['--fsize=524288', process.execPath, commandFile(), ...words], { encoding: 'utf8' })
+  const { status, stderr } = limited('split', tar, '-o', output, '--volume-size', '1MiB')
   t.equal(status, 7)
   t.match(stderr, /cannot hold a file of more than 524kB \(524288 bytes\), but a volume has 1\.05MB/)
+  const whole = limited('pack', `oci:${layout}`, '-o', output)
+  t.match(whole, { status: 7, stderr: /can hold files of at most 524kB .*\nhint: .*cut the tar into volumes/ })
+  for (const said of [stderr, whole.stderr]) t.match(said, /--volume-size 524288\./)
+  t.match(limited('split', tar, '-o', output, '--volume-size', '524288'), { status: 0 }, 'which fits')
 })
