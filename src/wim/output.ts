@@ -1,6 +1,7 @@
 /** Writes files atomically. */
-import { realpath, rename, rm, stat } from 'node:fs/promises'
+import { realpath, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { rename } from '../blob/rename.js'
 import { outputError, StowageError, systemCode } from '../errors.js'
 import type { SplitOptions } from './options.js'
 
