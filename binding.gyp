@@ -35,8 +35,8 @@
         ["OS=='win'", {
           "variables": { "wimlib_dir%": "<!(node -p \"process.env.WIMLIB_DIR || ''\")" },
           "include_dirs": ["<(wimlib_dir)/include"],
-          "libraries": ["<(wimlib_dir)/lib/deflate.lib", "<(wimlib_dir)/lib/zstd.lib", "<(wimlib_dir)/lib/lzma.lib", "<(wimlib_dir)/lib/libcrypto.lib"],
-          "defines": ["NOMINMAX", "WIN32_LEAN_AND_MEAN"],
+          "libraries": ["<(wimlib_dir)/lib/deflate.lib", "<(wimlib_dir)/lib/zstd.lib", "<(wimlib_dir)/lib/lzma.lib", "bcrypt.lib"],
+          "defines": ["NOMINMAX", "WIN32_LEAN_AND_MEAN", "_WIN32_WINNT=0x0A00"],
           "msvs_settings": {
             "VCCLCompilerTool": { "ExceptionHandling": 1, "AdditionalOptions": ["/std:c++17", "/W3", "/WX"] }
           }

@@ -1,7 +1,7 @@
 /**
  * Makes the addons that the npm package carries, on Debian 12: `node scripts/prebuild.mjs [PLATFORM…]`. Each is compiled by
  * Debian 12's compiler against a sysroot, so it asks for nothing of the machine on which it is made; what it asks for of the
- * system that it will run on is checked, and printed.
+ * system that it will run on is checked, and printed. scripts/prebuild-windows.mjs has what is different for Windows.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -9,6 +9,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync 
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { ROOT, stamp, stampOf, stateOf } from './build.mjs'
+import { windowsToolchain } from './prebuild-windows.mjs'
 import { nodeHeaders } from './requirements.mjs'
 import { prepare } from './setup.mjs'
 import { ARCHITECTURES, CONTAINED, sysroot } from './sysroot.mjs'
@@ -18,38 +19,51 @@ const OLDEST_GLIBC = '2.28'
 /** Parts of glibc, which every system with it has. */
 const LIBRARIES = /^(?:lib(?:c|m|dl|pthread|rt)\.so\.\d|ld-linux-.*\.so\.\d)$/
 
-export const PLATFORMS = Object.keys(ARCHITECTURES).map(arch => `linux-${arch}`)
+export const PLATFORMS = [...Object.keys(ARCHITECTURES).map(arch => `linux-${arch}`), 'win32-x64']
 
 /** Makes the addon for `platform` in `prebuilds/`, unless it is there and made of the same. */
-function prebuild(platform) {
-  const arch = platform.slice('linux-'.length)
+async function prebuild(platform) {
+  const toolchain = platform === 'win32-x64' ? windowsToolchain() : linuxToolchain(platform.slice('linux-'.length))
   const target = join(ROOT, 'prebuilds', platform)
-  const root = sysroot(arch)
-  const compiler = execFileSync(`${ARCHITECTURES[arch].triplet}-g++-12`, ['--version'], { encoding: 'utf8' })
-  const scripts = ['prebuild.mjs', 'sysroot.mjs'].map(name => join(ROOT, 'scripts', name))
+  const scripts = ['prebuild.mjs', ...toolchain.scripts].map(name => join(ROOT, 'scripts', name))
   const inputs = [join(ROOT, 'binding.gyp'), join(ROOT, 'native'), ...scripts]
-  const state = stateOf(inputs, [process.version, compiler, ...root.versions].join('\n'))
+  const state = stateOf(inputs, [process.version, ...toolchain.salt].join('\n'))
   const addon = join(target, 'stowage.node')
   if (!existsSync(addon) || stampOf(platform) !== state) {
     console.log(`prebuild: compiling the addon for ${platform}, which takes some minutes`)
-    const built = compile(arch, root.directory)
+    const built = await toolchain.compile()
     rmSync(target, { recursive: true, force: true })
     mkdirSync(target, { recursive: true })
     copyFileSync(built, addon)
     // Their code is part of the binary, so their licences travel with it
-    for (const name of CONTAINED) {
-      copyFileSync(join(root.directory, 'usr', 'share', 'doc', name, 'copyright'), join(target, `${name}.copyright`))
-    }
+    for (const [name, path] of toolchain.licences) copyFileSync(path, join(target, `${name}.copyright`))
     stamp(platform, state)
   }
-  const needs = needsOf(addon, arch)
-  const { glibc, libraries } = needs
   const bytes = readFileSync(addon)
-  console.log(`${platform}: glibc ${glibc}, ${libraries.join(' ')}, ${(bytes.length / 1e6).toFixed(2)} MB`)
+  console.log(`${platform}: ${toolchain.told(addon)}, ${(bytes.length / 1e6).toFixed(2)} MB`)
   console.log(`  sha256 ${createHash('sha256').update(bytes).digest('hex')}`)
-  console.log(`  with ${root.versions.filter(line => CONTAINED.includes(line.split(' ')[0])).join(', ')}`)
-  const faults = faultsOf(needs)
+  console.log(`  with ${toolchain.versions.join(', ')}`)
+  const faults = toolchain.faults(addon)
   if (faults.length > 0) throw new Error(`the addon for ${platform} ${faults.join('; ')}`)
+}
+
+function linuxToolchain(arch) {
+  const root = sysroot(arch)
+  return {
+    salt: [
+      execFileSync(`${ARCHITECTURES[arch].triplet}-g++-12`, ['--version'], { encoding: 'utf8' }),
+      ...root.versions,
+    ],
+    scripts: ['sysroot.mjs'],
+    versions: root.versions.filter(line => CONTAINED.includes(line.split(' ')[0])),
+    licences: CONTAINED.map(name => [name, join(root.directory, 'usr', 'share', 'doc', name, 'copyright')]),
+    compile: () => compile(arch, root.directory),
+    told(file) {
+      const { glibc, libraries } = needsOf(file, arch)
+      return `glibc ${glibc}, ${libraries.join(' ')}`
+    },
+    faults: file => faultsOf(needsOf(file, arch)),
+  }
 }
 
 /** Compiles in a directory of its own, from nothing, and returns the file. */
@@ -128,8 +142,8 @@ if (process.argv[1] === import.meta.filename) {
     const unknown = wanted.find(platform => !PLATFORMS.includes(platform))
     if (unknown)
       throw new Error(`there is no platform ${unknown}: name some of ${PLATFORMS.join(', ')}, or none for all`)
-    prepare('prebuild')
-    wanted.forEach(prebuild)
+    prepare(wanted.every(platform => platform === 'win32-x64') ? 'mingw' : 'prebuild')
+    for (const platform of wanted) await prebuild(platform)
   } catch (error) {
     console.error(`prebuild: ${error.message}`)
     process.exitCode = 1

@@ -89,6 +89,12 @@ const PREBUILD = [
   })),
 ]
 
+/** For scripts/prebuild-windows.mjs, with what unpacks the sources of the compressors. */
+const MINGW = [
+  { package: 'g++-mingw-w64-x86-64-posix', found: () => command('x86_64-w64-mingw32-g++-posix') },
+  { package: 'dpkg-dev', found: () => command('dpkg-source') },
+]
+
 const EMULATOR = [{ package: 'qemu-user-static', found: () => command('qemu-aarch64-static') }]
 
 const FORMAT = [{ package: 'clang-format-19', found: () => command('clang-format-19') }]
@@ -102,7 +108,8 @@ export const PURPOSES = {
     { why: 'for the headers that the native code includes', needs: BUILD },
     { why: 'to check the native code', needs: LINT },
   ],
-  prebuild: [{ why: 'to make the addons of the npm package', needs: PREBUILD }],
+  prebuild: [{ why: 'to make the addons of the npm package', needs: [...PREBUILD, ...MINGW] }],
+  mingw: [{ why: 'to make the addon for Windows', needs: [...BUILD, ...MINGW] }],
   arm64: [
     { why: 'to make the addons of the npm package', needs: PREBUILD },
     { why: 'to make test images and to judge ours by', needs: TEST },
@@ -117,6 +124,13 @@ export const PURPOSES = {
     { why: 'to build the native addon', needs: BUILD },
     { why: 'to make test images and to judge ours by', needs: TEST },
     { why: 'to load into a real Docker Engine and fill a disk', needs: ENGINE },
+  ],
+  windows: [
+    { why: 'to build the native addon', needs: BUILD },
+    { why: 'to make test images and to judge ours by', needs: TEST },
+    { why: 'to have a Docker Engine behind a pipe of Windows', needs: ENGINE },
+    { why: 'to make the addon for Windows', needs: MINGW },
+    { why: 'to run programs for Windows', needs: WINDOWS },
   ],
   consumers: [
     { why: 'to build the native addon', needs: BUILD },

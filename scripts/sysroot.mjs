@@ -18,7 +18,7 @@ import {
 import { isAbsolute, join, relative } from 'node:path'
 import { ROOT } from './build.mjs'
 
-const CACHE = join(ROOT, 'node_modules', '.cache', 'stowage-sysroots')
+export const CACHE = join(ROOT, 'node_modules', '.cache', 'stowage-sysroots')
 
 /** Decide the oldest glibc. Its C++ library asks for nothing newer either; that of Debian 12 does. */
 const OLD = 'bullseye'
@@ -110,8 +110,8 @@ function doWithoutClockWait(arch, directory) {
   writeFileSync(file, text.replace(/^#define _GLIBCXX_USE_PTHREAD_COND_CLOCKWAIT 1$/m, ''))
 }
 
-/** Runs apt-get for another processor and with another release, from where this machine's own packages come. */
-function privateApt(arch, directory) {
+/** Runs apt-get for another processor and with another release, and for sources, from where this machine's own packages come. */
+export function privateApt(arch, directory) {
   const repositories = machineRepositories()
   const main = repositories.find(({ release }) => release === NEW)
   if (!main) {
@@ -123,6 +123,7 @@ function privateApt(arch, directory) {
   const lines = [...repositories, { uri: main.uri, release: OLD }].map(
     ({ uri, release }) => `deb ${uri} ${release} main`,
   )
+  lines.push(`deb-src ${main.uri} ${NEW} main`)
   writeFileSync(join(directory, 'sources.list'), `${[...new Set(lines)].join('\n')}\n`)
   writeFileSync(join(directory, 'status'), '')
   const settings = {

@@ -1,5 +1,5 @@
 /**
- * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults|consumers|limits|kills|prebuilt] [TAP OPTION…]`.
+ * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults|consumers|limits|kills|prebuilt|windows] [TAP OPTION…]`.
  * `unit` is what `npm run lint` checks, and every test that needs no engine. The TAP of a run stays in `.tap/NAME.tap`.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -13,20 +13,22 @@ import { fail, prepare, setup } from './setup.mjs'
 import { formatTally, readTally } from './tally.mjs'
 
 /** Directories of test/ that are runs of their own. */
-const OWN = ['engines', 'faults', 'browser', 'consumers', 'limits', 'kills', 'prebuilt']
+const OWN = ['engines', 'faults', 'browser', 'consumers', 'limits', 'kills', 'prebuilt', 'wine']
 
 const [name = 'unit', ...options] = process.argv.slice(2)
-setup(name === 'unit' ? 'test' : name === 'consumers' ? name : 'engines')
-if (name === 'prebuilt') {
-  prepare('arm64')
-  const { status } = spawnSync(process.execPath, [join(ROOT, 'scripts/prebuild.mjs')], { stdio: 'inherit' })
+setup(name === 'unit' ? 'test' : ['consumers', 'windows'].includes(name) ? name : 'engines')
+if (name === 'prebuilt') prepare('arm64')
+if (name === 'prebuilt' || name === 'windows') {
+  const platforms = name === 'windows' ? ['win32-x64'] : []
+  const words = [join(ROOT, 'scripts/prebuild.mjs'), ...platforms]
+  const { status } = spawnSync(process.execPath, words, { stdio: 'inherit' })
   if (status !== 0) process.exit(1)
 }
 if (name === 'unit') {
   const { status } = spawnSync('npm', ['run', '--silent', 'lint'], { cwd: ROOT, stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }
-const files = name === 'unit' ? unitFiles() : testFiles(join('test', name))
+const files = name === 'unit' ? unitFiles() : testFiles(join('test', name === 'windows' ? 'wine' : name))
 if (files.length === 0) fail(`there are no tests in test/${name}`)
 mkdirSync(join(ROOT, '.tap'), { recursive: true })
 const output = join('.tap', `${name}.tap`)

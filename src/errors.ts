@@ -140,7 +140,7 @@ export function fileError(error: unknown, path: string): unknown {
     case 'EACCES':
     case 'EPERM':
       return new StowageError('PERMISSION_DENIED', reason, {
-        hint: 'Run the command as a user who has access, or change the permissions of the file or its directory.',
+        hint: `Run the command as a user who has access, or change the permissions of the file or its directory${process.platform === 'win32' ? '; or close the program that has it open' : ''}.`,
         cause: error,
       })
     case 'EROFS':
@@ -159,7 +159,7 @@ export function fileError(error: unknown, path: string): unknown {
     case 'ENFILE':
     case 'ENOMEM':
       return new StowageError('IO_ERROR', `${path}: the system is out of resources: ${systemReason(error)}`, {
-        hint: 'Close other programs, or raise the limits (ulimit -n, memory), and run the command again.',
+        hint: 'Close other programs, or raise the limits on open files and memory, and run the command again.',
         cause: error,
       })
     case 'EOTHER':

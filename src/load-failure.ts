@@ -2,13 +2,15 @@
 import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
 
 /** Where the npm package has an addon for. */
-export const PREBUILT = ['linux-x64', 'linux-arm64']
+export const PREBUILT = ['linux-x64', 'linux-arm64', 'win32-x64']
 
 /** The oldest glibc on which those for Linux run; Node.js 20 needs the same. */
 const OLDEST_GLIBC = '2.28'
 
 const BUILD =
-  'install libwim-dev, libdeflate-dev, libssl-dev, libzstd-dev, liblzma-dev, pkg-config and g++, then run "npm rebuild stowage"'
+  process.platform === 'win32'
+    ? 'CONTRIBUTING.md says how, under "Prebuilt addons"'
+    : 'install libwim-dev, libdeflate-dev, libssl-dev, libzstd-dev, liblzma-dev, pkg-config and g++, then run "npm rebuild stowage"'
 
 /** `e_machine` of ELF headers, as Node.js calls the processors. Source: the ELF specification of each. */
 const MACHINES: Readonly<Record<number, string>> = {
@@ -76,7 +78,7 @@ export function missingHint(): string {
   const platform = `${process.platform}-${process.arch}`
   return PREBUILT.includes(platform)
     ? `The npm package has one for ${platform}; this copy of Stowage lacks it. Install the package, or build it: ${BUILD}.`
-    : `The npm package has it for ${PREBUILT.join(' and ')}. Elsewhere, build it: ${BUILD}.`
+    : `The npm package has it for ${new Intl.ListFormat('en').format(PREBUILT)}. Elsewhere, build it: ${BUILD}.`
 }
 
 /** Whether an ELF file ends before its table of sections does, as after a copy that broke off: loading it ends the process. */

@@ -8,6 +8,8 @@
 #include <windows.h>
 
 #include <algorithm>
+
+#include "windows_path.h"
 #else
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -30,29 +32,6 @@ namespace {
 
 namespace {
 
-int ErrnoOfLastError() {
-  switch (GetLastError()) {
-    case ERROR_FILE_NOT_FOUND:
-    case ERROR_PATH_NOT_FOUND: return ENOENT;
-    case ERROR_ACCESS_DENIED:
-    case ERROR_SHARING_VIOLATION: return EACCES;
-    case ERROR_DISK_FULL:
-    case ERROR_HANDLE_DISK_FULL: return ENOSPC;
-    default: return EIO;
-  }
-}
-
-}  // namespace
-
-std::wstring Wide(const std::string& text) {
-  const int size = MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), nullptr, 0);
-  std::wstring wide(static_cast<size_t>(size), L'\0');
-  MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), wide.data(), size);
-  return wide;
-}
-
-namespace {
-
 OVERLAPPED At(uint64_t offset) {
   OVERLAPPED position = {};
   position.Offset = static_cast<DWORD>(offset);
@@ -62,13 +41,22 @@ OVERLAPPED At(uint64_t offset) {
 
 constexpr size_t kLargest = 1u << 30;
 
+// Why a file was not opened: Windows says of a directory only that it has no right to it.
+int NumberOfOpen(const std::wstring& name) {
+  const int number = ErrnoOfLastError();
+  const DWORD attributes = GetFileAttributesW(name.c_str());
+  const bool directory = attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY);
+  return directory ? EISDIR : number;
+}
+
 }  // namespace
 
 File::File(const std::string& path, Mode mode) : path_(path) {
   const DWORD access = mode == Mode::kRead ? GENERIC_READ : GENERIC_READ | GENERIC_WRITE;
-  const HANDLE handle = CreateFileW(Wide(path).c_str(), access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+  const std::wstring name = SystemPath(path);
+  const HANDLE handle = CreateFileW(name.c_str(), access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
                                     nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
-  if (handle == INVALID_HANDLE_VALUE) throw SystemError(ErrnoOfLastError(), "open " + path);
+  if (handle == INVALID_HANDLE_VALUE) throw SystemError(NumberOfOpen(name), "open " + path);
   handle_ = reinterpret_cast<intptr_t>(handle);
   LARGE_INTEGER size;
   if (GetFileSizeEx(handle, &size)) size_ = static_cast<uint64_t>(size.QuadPart);

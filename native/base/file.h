@@ -8,11 +8,6 @@
 
 namespace stowage {
 
-#ifdef _WIN32
-// Converts UTF-8 to what Windows' own functions take.
-std::wstring Wide(const std::string& text);
-#endif
-
 class File {
  public:
   enum class Mode { kRead, kWrite };  // kWrite: an existing file, for reading and writing

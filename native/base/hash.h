@@ -1,9 +1,6 @@
-// SHA-1 (blobs of a WIM) and SHA-256 (everything OCI), from libcrypto.
+// SHA-1 (blobs of a WIM), SHA-256 (everything OCI) and MD5 (recovery data).
 #ifndef STOWAGE_BASE_HASH_H_
 #define STOWAGE_BASE_HASH_H_
-
-#define OPENSSL_SUPPRESS_DEPRECATED
-#include <openssl/sha.h>
 
 #include <array>
 #include <cstdint>
@@ -11,32 +8,16 @@
 #include <random>
 #include <string>
 
+#ifdef _WIN32
+#include "windows_hash.h"
+#else
+#include "openssl_hash.h"
+#endif
+
 namespace stowage {
 
-using Sha1Hash = std::array<uint8_t, SHA_DIGEST_LENGTH>;
-using Sha256Hash = std::array<uint8_t, SHA256_DIGEST_LENGTH>;
-
-// The low-level calls, not EVP: they need no provider, no allocation and only their own objects of libcrypto.
-template <typename Hash, typename Context, int (*Init)(Context*), int (*Add)(Context*, const void*, size_t),
-          int (*Final)(unsigned char*, Context*)>
-class Hasher {
- public:
-  Hasher() { Init(&context_); }
-  void Update(const void* data, size_t size) { Add(&context_, data, size); }
-  // Returns the hash and starts again.
-  Hash Finish() {
-    Hash hash;
-    Final(hash.data(), &context_);
-    Init(&context_);
-    return hash;
-  }
-
- private:
-  Context context_;
-};
-
-using Sha1 = Hasher<Sha1Hash, SHA_CTX, SHA1_Init, SHA1_Update, SHA1_Final>;
-using Sha256 = Hasher<Sha256Hash, SHA256_CTX, SHA256_Init, SHA256_Update, SHA256_Final>;
+using Sha1Hash = std::array<uint8_t, 20>;
+using Sha256Hash = std::array<uint8_t, 32>;
 
 template <size_t N>
 std::string Hex(const std::array<uint8_t, N>& hash) {

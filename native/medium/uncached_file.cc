@@ -12,7 +12,7 @@
 #include <malloc.h>
 #include <windows.h>
 
-#include "../base/file.h"
+#include "../base/windows_path.h"
 #else
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -36,18 +36,10 @@ AlignedMemory Allocate(size_t size) {
 
 namespace {
 
-Error LastError(const std::string& doing) {
-  switch (GetLastError()) {
-    case ERROR_FILE_NOT_FOUND:
-    case ERROR_PATH_NOT_FOUND: return SystemError(ENOENT, doing);
-    case ERROR_ACCESS_DENIED:
-    case ERROR_SHARING_VIOLATION: return SystemError(EACCES, doing);
-    default: return SystemError(EIO, doing);
-  }
-}
+Error LastError(const std::string& doing) { return SystemError(ErrnoOfLastError(), doing); }
 
 HANDLE OpenHandle(const std::string& path, DWORD access, DWORD flags) {
-  return CreateFileW(Wide(path).c_str(), access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
+  return CreateFileW(SystemPath(path).c_str(), access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
                      OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL | flags, nullptr);
 }
 

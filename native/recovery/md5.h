@@ -9,15 +9,9 @@
 
 #include "../base/hash.h"
 
-#ifndef OPENSSL_SUPPRESS_DEPRECATED
-#define OPENSSL_SUPPRESS_DEPRECATED
-#endif
-#include <openssl/md5.h>
-
 namespace stowage::recovery {
 
-using Md5Hash = std::array<uint8_t, MD5_DIGEST_LENGTH>;
-using Md5 = Hasher<Md5Hash, MD5_CTX, MD5_Init, MD5_Update, MD5_Final>;
+using Md5Hash = std::array<uint8_t, 16>;
 
 // The hashes of up to kLanes blocks of the same size, fed in step.
 class Md5Lanes {

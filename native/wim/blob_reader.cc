@@ -79,20 +79,6 @@ struct BlobReader::Batch {
   void RunParts(size_t first, size_t end, std::vector<uint8_t>& packed, Decompressors& decompressors);
 };
 
-struct BlobReader::Slice {
-  // Empty: nothing of the blob could be scheduled, and `damage` says why.
-  std::shared_ptr<Batch> batch;
-  size_t part;
-  // Index into the batch's wholes, or kNoWhole.
-  size_t whole;
-  uint64_t offset;
-  uint64_t size;
-  uint32_t request;
-  bool first;
-  bool last;
-  std::exception_ptr damage;
-};
-
 // A blob of a solid resource, and how many of its bytes are scheduled.
 struct BlobReader::SolidBlob {
   uint32_t request;

@@ -52,7 +52,19 @@ class BlobReader {
 
  private:
   struct Batch;
-  struct Slice;
+  struct Slice {
+    // Empty: nothing of the blob could be scheduled, and `damage` says why.
+    std::shared_ptr<Batch> batch;
+    size_t part;
+    // Index into the batch's wholes, or kNoWhole.
+    size_t whole;
+    uint64_t offset;
+    uint64_t size;
+    uint32_t request;
+    bool first;
+    bool last;
+    std::exception_ptr damage;
+  };
   struct BigBlob;
   struct SolidBlob;
   // The chunk table of a solid resource, or what is wrong with it.

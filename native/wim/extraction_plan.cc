@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "../base/error.h"
+#include "file_names.h"
 #include "link_target.h"
 
 namespace stowage::wim {
@@ -66,12 +67,14 @@ std::vector<uint32_t> ExtractionPlan::Choose(const std::vector<uint32_t>& roots,
 bool ExtractionPlan::Take(uint32_t node, int flags) {
   if (node == 0) return true;
   if (states_[tree_.dentry(node).parent] == State::kLeftOut) return false;
-  std::string name = tree_.NameOf(node);
+  const std::string name = tree_.NameOf(node);
   if (name.find('\0') != std::string::npos) return false;  // libwim has no other name for it either
-  if (name.find('/') == std::string::npos) return true;
-  if (!(flags & WIMLIB_EXTRACT_FLAG_REPLACE_INVALID_FILENAMES)) return false;
-  std::replace(name.begin(), name.end(), '/', '?');
-  other_names_[node] = name + " (invalid filename #" + std::to_string(other_names_.size() + 1) + ")";
+  const bool valid = IsFileName(name);
+  const auto folded = valid ? FoldedName(name) : std::nullopt;
+  if (valid && (!folded || folded_names_[DirectoryOf(node)].insert(*folded).second)) return true;
+  if (!(flags & (valid ? WIMLIB_EXTRACT_FLAG_ALL_CASE_CONFLICTS : WIMLIB_EXTRACT_FLAG_REPLACE_INVALID_FILENAMES)))
+    return false;
+  other_names_[node] = WithoutInvalid(name) + " (invalid filename #" + std::to_string(other_names_.size() + 1) + ")";
   return true;
 }
 
@@ -81,7 +84,7 @@ void ExtractionPlan::Check(const std::vector<uint32_t>& nodes, int flags) const 
     const auto found = std::find_if(nodes.begin(), nodes.end(), [&](uint32_t node) { return has(tree_.dentry(node)); });
     if (found == nodes.end()) return;
     throw Error("WIMLIB_ERR_UNSUPPORTED",
-                tree_.PathOf(*found) + " has a " + what + ", which cannot be extracted to files of UNIX");
+                tree_.PathOf(*found) + " has a " + what + ", which cannot be extracted to plain files");
   };
   refuse(WIMLIB_EXTRACT_FLAG_STRICT_ACLS, "security descriptor", [](const Dentry& each) { return each.security >= 0; });
   refuse(WIMLIB_EXTRACT_FLAG_STRICT_SHORT_NAMES, "short name",

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "archive.h"
@@ -38,7 +39,8 @@ class ExtractionPlan {
 
   // `roots`: what to extract, each with everything below it. `flags`: libwim's. As libwim does it on UNIX, encrypted
   // files and reparse points that are no links become empty files or directories and, without
-  // REPLACE_INVALID_FILENAMES, files with names that UNIX does not allow are left out. Throws
+  // REPLACE_INVALID_FILENAMES, files with names that the system does not allow are left out, and on Windows, without
+  // ALL_CASE_CONFLICTS, all but the first of those whose names differ only in case. Throws
   // WIMLIB_ERR_RESOURCE_NOT_FOUND if a blob is in none of the files, WIMLIB_ERR_UNSUPPORTED if flags ask for what UNIX
   // does not hold, LIBWIM_MISSING if they ask for extended attributes and there are some.
   ExtractionPlan(const Archive& archive, const ImageTree& tree, const std::vector<uint32_t>& roots, int flags);
@@ -79,6 +81,8 @@ class ExtractionPlan {
   std::unordered_map<uint32_t, uint32_t> file_indexes_;
   std::vector<Content> contents_;
   std::unordered_map<uint32_t, std::string> other_names_;
+  // Where names that differ in case are one, by directory.
+  std::unordered_map<uint32_t, std::unordered_set<std::string>> folded_names_;
 };
 
 }  // namespace stowage::wim

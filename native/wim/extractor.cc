@@ -3,8 +3,6 @@
 #include <wimlib.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <optional>
 #include <thread>
 
@@ -14,12 +12,12 @@
 #include "blob_reader.h"
 #include "extraction_meter.h"
 #include "extraction_plan.h"
-#include "libwim.h"
+#include "file_names.h"
 #include "link_target.h"
 
-#ifndef _WIN32
-#include <sys/stat.h>
-
+#ifdef _WIN32
+#include "windows_target_directory.h"
+#else
 #include "target_directory.h"
 #endif
 
@@ -27,27 +25,24 @@ namespace stowage::wim {
 
 namespace {
 
+#ifdef _WIN32
+constexpr int kOfUnix = 0;
+#else
+constexpr int kOfUnix = WIMLIB_EXTRACT_FLAG_UNIX_DATA;
+#endif
+
 // What asks for more than plain files, or for what only libwim does. What UNIX has no attributes for, it ignores too.
 constexpr int kCarried =
-    WIMLIB_EXTRACT_FLAG_UNIX_DATA | WIMLIB_EXTRACT_FLAG_NO_ACLS | WIMLIB_EXTRACT_FLAG_STRICT_ACLS |
-    WIMLIB_EXTRACT_FLAG_RPFIX | WIMLIB_EXTRACT_FLAG_NORPFIX | WIMLIB_EXTRACT_FLAG_REPLACE_INVALID_FILENAMES |
+    kOfUnix | WIMLIB_EXTRACT_FLAG_NO_ACLS | WIMLIB_EXTRACT_FLAG_STRICT_ACLS | WIMLIB_EXTRACT_FLAG_RPFIX |
+    WIMLIB_EXTRACT_FLAG_NORPFIX | WIMLIB_EXTRACT_FLAG_REPLACE_INVALID_FILENAMES |
     WIMLIB_EXTRACT_FLAG_ALL_CASE_CONFLICTS | WIMLIB_EXTRACT_FLAG_STRICT_TIMESTAMPS |
     WIMLIB_EXTRACT_FLAG_STRICT_SHORT_NAMES | WIMLIB_EXTRACT_FLAG_STRICT_SYMLINKS | WIMLIB_EXTRACT_FLAG_GLOB_PATHS |
     WIMLIB_EXTRACT_FLAG_STRICT_GLOB | WIMLIB_EXTRACT_FLAG_NO_ATTRIBUTES | WIMLIB_EXTRACT_FLAG_NO_PRESERVE_DIR_STRUCTURE;
 
-}  // namespace
-
-#ifdef _WIN32
-
-bool CanExtract(int) { return false; }
-void ExtractImage(const Extraction&, int, Observer&) { Libwim(); }
-void ExtractImagePaths(const Extraction&, int, const std::vector<std::string>&, Observer&) { Libwim(); }
-
-#else
-
-namespace {
-
 constexpr uint64_t kWindow = 32u << 20;
+// Of a UNIX mode.
+constexpr uint32_t kFileType = 0170000;
+constexpr uint32_t kRegularFile = 0100000;
 // Of a dentry's reparse flags: the link was stored as it was, because its target was outside the tree.
 constexpr uint16_t kNotFixed = 1;
 
@@ -118,7 +113,7 @@ class Extractor {
     for (const ExtractionPlan::File& file : files) {
       if (!made(file)) continue;
       const FileFacts facts = FactsOf(file.node);
-      if (facts.owner && !S_ISREG(facts.owner->mode)) {
+      if (facts.owner && (facts.owner->mode & kFileType) != kRegularFile) {
         if (target_.MakeSpecial(file.names.front(), facts)) AddNames(file);
       } else {
         TargetDirectory::NewFile(target_, file.names.front()).Finish(facts);
@@ -215,8 +210,10 @@ class Extractor {
   FileFacts FactsOf(uint32_t node) const {
     const Dentry& dentry = tree_.dentry(node);
     FileFacts facts;
+    facts.creation_time = dentry.creation_time;
     facts.access_time = dentry.access_time;
     facts.write_time = dentry.write_time;
+    facts.attributes = dentry.attributes & (flags_ & WIMLIB_EXTRACT_FLAG_NO_ATTRIBUTES ? kAttributeDirectory : ~0u);
     facts.strict_times = (flags_ & WIMLIB_EXTRACT_FLAG_STRICT_TIMESTAMPS) != 0;
     facts.strict_owner = (flags_ & WIMLIB_EXTRACT_FLAG_STRICT_ACLS) != 0;
     if ((flags_ & WIMLIB_EXTRACT_FLAG_UNIX_DATA) && dentry.unix_data.size >= kUnixDataSize) {
@@ -235,16 +232,6 @@ class Extractor {
   std::optional<std::string> root_;
   WorkerPool pool_;
 };
-
-// What absolute links are fixed to, without '/' at its end.
-std::string RealPath(const std::string& path) {
-  char* const real = realpath(path.c_str(), nullptr);
-  if (real == nullptr) throw SystemError(errno, "find " + path);
-  std::string result(real);
-  std::free(real);
-  while (!result.empty() && result.back() == '/') result.pop_back();
-  return result;
-}
 
 ImageTree ReadTree(const Extraction& extraction, int image) {
   const Archive& archive = *extraction.archive;
@@ -277,7 +264,7 @@ void ExtractNodes(const Extraction& extraction, const ImageTree& tree, int image
   TargetDirectory target(path, links, plan);
   Extractor extractor(*extraction.archive, tree, plan, target, extraction.flags, meter);
   meter.Report(events.begin);
-  extractor.Run(rpfix ? std::optional(RealPath(path)) : std::nullopt);
+  extractor.Run(rpfix ? std::optional(TargetDirectory::RealPath(path)) : std::nullopt);
   meter.Report(events.end);
 }
 
@@ -295,26 +282,19 @@ void ExtractWhole(const Extraction& extraction, int image, const std::string& pa
 // Its name, or its number where that cannot be a directory's.
 std::string DirectoryOf(const Extraction& extraction, uint32_t image) {
   const std::string& name = extraction.image_names.at(image - 1);
-  const bool fine = !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos;
+  const bool fine = !name.empty() && name != "." && name != ".." && IsFileName(name);
   return extraction.target + "/" + (fine ? name : std::to_string(image));
-}
-
-void MakeTarget(const std::string& path) {
-  if (mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return;
-  const Error error = SystemError(errno, "create directory " + path);
-  throw Error("WIMLIB_ERR_MKDIR", error.what()).From(error.code());
 }
 
 void ExtractAll(const Extraction& extraction, Observer& observer) {
   const auto count = static_cast<uint32_t>(extraction.archive->blobs().metadata().size());
   for (uint32_t image = 1; image <= count; image++) {
-    struct stat found = {};
     const std::string path = DirectoryOf(extraction, image);
-    if (lstat(path.c_str(), &found) != 0 || !S_ISLNK(found.st_mode)) continue;
+    if (!TargetDirectory::IsLink(path)) continue;
     throw Error("INVALID_ARGUMENT", path + " is a symbolic link, through which image " + std::to_string(image) +
                                         " would be extracted elsewhere");
   }
-  MakeTarget(extraction.target);
+  TargetDirectory::Create(extraction.target);
   for (uint32_t image = 1; image <= count; image++) {
     ExtractWhole(extraction, static_cast<int>(image), DirectoryOf(extraction, image), TargetDirectory::Links::kRefuse,
                  observer);
@@ -341,7 +321,7 @@ void ExtractImagePaths(const Extraction& extraction, int image, const std::vecto
   CheckFlags(extraction);
   const ImageTree tree = ReadTree(extraction, image);
   // As libwim does it, even if nothing is found.
-  if (extraction.flags & WIMLIB_EXTRACT_FLAG_NO_PRESERVE_DIR_STRUCTURE) MakeTarget(extraction.target);
+  if (extraction.flags & WIMLIB_EXTRACT_FLAG_NO_PRESERVE_DIR_STRUCTURE) TargetDirectory::Create(extraction.target);
   const bool glob = (extraction.flags & WIMLIB_EXTRACT_FLAG_GLOB_PATHS) != 0;
   const bool strict = !glob || (extraction.flags & WIMLIB_EXTRACT_FLAG_STRICT_GLOB);
   std::vector<uint32_t> nodes;
@@ -358,7 +338,5 @@ void ExtractImagePaths(const Extraction& extraction, int image, const std::vecto
   ExtractNodes(extraction, tree, image, nodes, extraction.target, TargetDirectory::Links::kFollow,
                (extraction.flags & WIMLIB_EXTRACT_FLAG_RPFIX) != 0, kTreeEvents, observer);
 }
-
-#endif
 
 }  // namespace stowage::wim

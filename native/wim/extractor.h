@@ -25,7 +25,7 @@ struct Extraction {
   ImageTree::Case sensitivity = ImageTree::Case::kSensitive;
 };
 
-// Whether this can be done without libwim: to plain files, on a UNIX, with all that the flags ask for.
+// Whether this can be done without libwim: to plain files, with all that the flags ask for.
 bool CanExtract(int flags);
 
 // An image (1-based), or all with WIMLIB_ALL_IMAGES, each to a directory with its name. Reports what libwim reports.

@@ -2,6 +2,8 @@
 
 #ifdef _WIN32
 #include <windows.h>
+
+#include "../base/windows_path.h"
 #else
 #include <dlfcn.h>
 #include <unistd.h>
@@ -16,7 +18,6 @@
 #include <vector>
 
 #include "../base/error.h"
-#include "../base/file.h"
 
 namespace stowage::wim {
 

@@ -59,8 +59,6 @@ void ForgetSignalHandlers() {
   for (const int number : {SIGHUP, SIGINT, SIGTERM}) signal(number, SIG_DFL);
 }
 
-#endif
-
 int ImageNumber(const Arguments& request, WIMStruct* wim) {
   const std::string name = request.Text("image");
   const int number = Libwim().resolve_image(wim, ToLibrary(name).c_str());
@@ -68,6 +66,8 @@ int ImageNumber(const Arguments& request, WIMStruct* wim) {
   if (number < 1) throw Error("IMAGE_NOT_FOUND", "\"" + name + "\" is not the name or number of one image");
   return number;
 }
+
+#endif
 
 // What is reported of an unmount, and the WIM that it is of.
 struct Unmount {

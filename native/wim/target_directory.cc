@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,26 @@ std::array<timespec, 2> TimesOf(const FileFacts& facts) {
 
 Descriptor::~Descriptor() {
   if (fd_ >= 0) close(fd_);
+}
+
+void TargetDirectory::Create(const std::string& path) {
+  if (mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return;
+  const Error error = SystemError(errno, "create directory " + path);
+  throw Error("WIMLIB_ERR_MKDIR", error.what()).From(error.code());
+}
+
+bool TargetDirectory::IsLink(const std::string& path) {
+  struct stat found = {};
+  return lstat(path.c_str(), &found) == 0 && S_ISLNK(found.st_mode);
+}
+
+std::string TargetDirectory::RealPath(const std::string& path) {
+  char* const real = realpath(path.c_str(), nullptr);
+  if (real == nullptr) throw SystemError(errno, "find " + path);
+  std::string result(real);
+  std::free(real);
+  while (!result.empty() && result.back() == '/') result.pop_back();
+  return result;
 }
 
 TargetDirectory::TargetDirectory(const std::string& path, Links links, const ExtractionPlan& plan)

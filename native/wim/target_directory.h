@@ -3,18 +3,16 @@
 #ifndef STOWAGE_WIM_TARGET_DIRECTORY_H_
 #define STOWAGE_WIM_TARGET_DIRECTORY_H_
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
-#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
 #include "extraction_plan.h"
+#include "file_facts.h"
 
 namespace stowage::wim {
 
@@ -28,23 +26,6 @@ class Descriptor {
 
  private:
   int fd_;
-};
-
-// What a file gets beside its content. Times are FILETIMEs.
-struct FileFacts {
-  struct Owner {
-    uid_t uid;
-    gid_t gid;
-    mode_t mode;
-    dev_t device;
-  };
-  uint64_t access_time = 0;
-  uint64_t write_time = 0;
-  // With UNIX_DATA, if the image has it.
-  std::optional<Owner> owner;
-  // That it cannot be set is an error.
-  bool strict_times = false;
-  bool strict_owner = false;
 };
 
 class TargetDirectory {
@@ -73,6 +54,12 @@ class TargetDirectory {
   };
 
   enum class Links { kFollow, kRefuse };
+
+  // Makes a directory, unless it is there.
+  static void Create(const std::string& path);
+  static bool IsLink(const std::string& path);
+  // What absolute links are fixed to, without '/' at its end.
+  static std::string RealPath(const std::string& path);
 
   // Makes the directory `path` if it is not there; its parent must be. `links`: whether it may be a symbolic link to a
   // directory. Throws WIMLIB_ERR_MKDIR, as whatever fails below throws libwim's code for it, with the errno as cause.

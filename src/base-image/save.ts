@@ -1,11 +1,12 @@
 /** Saves base OS images as WIM files. Resumes interrupted downloads, and checks each file before it gets its name. */
-import { rename, rm, stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isReadBack, openReadBack, type Verified } from '../archive/read-back.js'
 import { type Room, roomAt } from '../archive/space.js'
 import { makeDirectory, removeLeavings, syncPath, writeDurably } from '../blob/durable.js'
 import { readIfThere } from '../blob/read-if-there.js'
 import { withLock } from '../blob/lock.js'
+import { rename } from '../blob/rename.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { digestFromHex } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'

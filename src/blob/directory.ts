@@ -1,6 +1,6 @@
 /** Blobs as files in a directory, `blobs/sha256/<hex>`: written under a temporary name, checked, then renamed. */
 import { constants, createReadStream } from 'node:fs'
-import { chmod, copyFile, open, readdir, realpath, rename, stat } from 'node:fs/promises'
+import { chmod, copyFile, open, readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
 import { compressionOf, MAGIC_SIZE } from '../oci/compression.js'
@@ -24,6 +24,7 @@ import { makeDirectory, removeLeavings, syncPath } from './durable.js'
 import type { LayerWatch } from './layer-watch.js'
 import type { NativeDownloader } from './native-download.js'
 import { claimPartial, clearPartials, isUseful, leftPartials, pathToCreate, removeLeft } from './partial.js'
+import { rename } from './rename.js'
 import { verified } from './verified.js'
 import { SLOT, writeBlob } from './write-blob.js'
 

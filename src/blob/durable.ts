@@ -1,7 +1,8 @@
 /** Durable writes: a file appears under its name only when complete, and is synced before the call returns. */
-import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
+import { rename } from './rename.js'
 
 /** File name extension of a file that is still being written. */
 export const PARTIAL = '.partial'

@@ -11,6 +11,7 @@ const STALE_MS = 30_000
 const AGAIN_MS = 5_000
 const WAIT_MS = 40_000
 const PAUSE_MS = 25
+const GOING_MS = 2_000
 
 /** What is in a lock. */
 const OWNER = /^process (\d+) on (.*)$/m
@@ -40,7 +41,8 @@ export async function withLock<T>(path: string, work: () => Promise<T>, options:
 
 async function acquire(path: string, { wait = WAIT_MS, signal, onProgress }: LockOptions): Promise<void> {
   using _wait = new Waits(onProgress, path).begin('lock')
-  const deadline = Date.now() + wait
+  const begin = Date.now()
+  const deadline = begin + wait
   for (;;) {
     try {
       const file = await open(path, 'wx')
@@ -54,7 +56,7 @@ async function acquire(path: string, { wait = WAIT_MS, signal, onProgress }: Loc
       }
       return
     } catch (error) {
-      if (systemCode(error) !== 'EEXIST') throw fileError(error, path)
+      if (systemCode(error) !== 'EEXIST' && !isGoing(error, begin)) throw fileError(error, path)
     }
     if (await isStale(path)) {
       await remove(path)
@@ -71,6 +73,12 @@ async function acquire(path: string, { wait = WAIT_MS, signal, onProgress }: Loc
       throw abortError(error, signal)
     }
   }
+}
+
+/** On Windows, a file that was removed while another process reads it has its name for a moment longer, and cannot be opened. */
+function isGoing(error: unknown, begin: number): boolean {
+  const refused = ['EPERM', 'EACCES', 'EBUSY'].includes(systemCode(error) ?? '')
+  return process.platform === 'win32' && refused && Date.now() - begin < GOING_MS
 }
 
 /** Whether the file `path` is a lock, and whether its holder is gone. */

@@ -1,10 +1,11 @@
 /** A file that appears at its path only when complete: written under a temporary name, renamed at the end. */
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, realpath, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import { EarlyFlush, PARTIAL, syncPath } from './durable.js'
 import { openFiles } from './owner.js'
+import { rename } from './rename.js'
 import { clearLeft } from './workspace.js'
 
 /** `<path>.partial`, open. It is deleted if disposed of before it is published, unless {@link PartialFile.keep} says otherwise. */

@@ -1,6 +1,6 @@
 /** Partial files of blobs that are being written: their names and owners. */
 import { createHash, randomUUID } from 'node:crypto'
-import { open, readdir, rename, rm, stat, truncate } from 'node:fs/promises'
+import { open, readdir, rm, stat, truncate } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { fileError, systemCode } from '../errors.js'
@@ -8,6 +8,7 @@ import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, digestFromHex, hexOf } from '../oci/digest.js'
 import { PARTIAL, removeLeavings } from './durable.js'
 import { isAlive } from './lock.js'
+import { rename } from './rename.js'
 import { ALIGNMENT, SLOT } from './write-blob.js'
 
 /** `<hex>.<machine>-<process>-<number>.partial`: the blob and its writer. */

@@ -2,12 +2,13 @@
  * Updates an existing directory bundle: its files stay, new ones are written beside them, and the heads are replaced
  * last.
  */
-import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ReadBack } from '../archive/read-back.js'
 import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory, type Missing } from '../blob/directory.js'
 import { makeDirectory, PARTIAL, syncPath, writeDurably, writeSynced } from '../blob/durable.js'
+import { rename } from '../blob/rename.js'
 import { Workspace } from '../blob/workspace.js'
 import { writeBlob } from '../blob/write-blob.js'
 import { fileError, StowageError, systemCode } from '../errors.js'

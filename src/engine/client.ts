@@ -220,7 +220,9 @@ function hintFor(code: string): string {
   switch (code) {
     case 'EACCES':
     case 'EPERM':
-      return `Run it as root or as a member of the group docker, ${alternative}`
+      return process.platform === 'win32'
+        ? `Run it as an administrator or as a member of the group docker-users, ${alternative}`
+        : `Run it as root or as a member of the group docker, ${alternative}`
     case 'ESSH':
       return `Try \`ssh HOST docker version\`, ${alternative}`
     case 'ECONNRESET':

@@ -1,11 +1,12 @@
 /** Writes a layer or a WIM to a new file atomically, by way of a temporary file beside it, or to standard output. */
 import { randomUUID } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { link, lstat, open, rename, rm, stat } from 'node:fs/promises'
+import { link, lstat, open, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { StandardOutput } from '../archive/standard-output.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { PARTIAL } from '../blob/durable.js'
+import { rename } from '../blob/rename.js'
 import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
 
 export interface LayerFileOptions {

@@ -1,8 +1,9 @@
 /** Makes a recovery set: PAR2 files beside or among the files that they can repair. */
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { FAT_FILE_LIMIT } from '../archive/medium.js'
 import { syncPath, writeAll } from '../blob/durable.js'
+import { rename } from '../blob/rename.js'
 import { Workspace } from '../blob/workspace.js'
 import { abortError, fileError, outputError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'

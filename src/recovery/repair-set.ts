@@ -1,7 +1,8 @@
 /** Finds what is damaged in the files of a recovery set, and makes it again. */
-import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, lstat, open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { makeDirectory, PARTIAL, removeLeavings, syncPath, writeAll } from '../blob/durable.js'
+import { rename } from '../blob/rename.js'
 import { Workspace } from '../blob/workspace.js'
 import { roomAt } from '../archive/space.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'

@@ -3,10 +3,11 @@
  * Sources: docker's config.json, containers-auth.json(5).
  */
 import { randomUUID } from 'node:crypto'
-import { chown, open, readlink, rename, rm, stat } from 'node:fs/promises'
+import { chown, open, readlink, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { makeDirectory } from '../blob/durable.js'
 import { readIfThere } from '../blob/read-if-there.js'
+import { rename } from '../blob/rename.js'
 import { isObject } from '../oci/json.js'
 import { outputError, StowageError, systemCode } from '../errors.js'
 import { eraseInHelper, storeInHelper } from './credential-program.js'

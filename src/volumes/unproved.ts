@@ -1,8 +1,8 @@
 /** Volumes that are read back before they count: until then, those that are written have no name. */
-import { rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { ReadBack, Verified } from '../archive/read-back.js'
 import { PARTIAL, syncPath } from '../blob/durable.js'
+import { rename } from '../blob/rename.js'
 import { StowageError } from '../errors.js'
 import type { WrittenVolume } from './beside.js'
 import { onMedium } from './gone.js'

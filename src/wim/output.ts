@@ -1,7 +1,8 @@
 /** Writes files atomically. */
-import { realpath, rename, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { removeLeavings } from '../blob/durable.js'
+import { rename } from '../blob/rename.js'
 import { outputError, StowageError, systemCode } from '../errors.js'
 import type { SplitOptions } from './options.js'
 

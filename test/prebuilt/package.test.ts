@@ -8,7 +8,10 @@ import { PREBUILT } from '../../src/load-failure.js'
 import { scratch } from '../support/scratch.js'
 
 const ROOT = join(import.meta.dirname, '../..')
-const LICENCES = ['libdeflate-dev', 'liblzma-dev', 'libssl-dev', 'libzstd-dev', 'zlib1g-dev']
+const LICENCES = {
+  linux: ['libdeflate-dev', 'liblzma-dev', 'libssl-dev', 'libzstd-dev', 'zlib1g-dev'],
+  win32: ['libdeflate', 'libzstd', 'mingw-w64', 'xz-utils'],
+}
 const addon = (platform: string): string => join(ROOT, 'prebuilds', platform, 'stowage.node')
 
 t.test('an addon is for its processor, and no symbol of it is from a glibc after 2.28', t => {
@@ -35,13 +38,29 @@ t.test('an addon is for its processor, and no symbol of it is from a glibc after
   t.end()
 })
 
+t.test('the addon for Windows needs what every Windows has, and whatever program loads it', t => {
+  const file = addon('win32-x64')
+  const told = execFileSync('x86_64-w64-mingw32-objdump', ['-p', file], { encoding: 'utf8', maxBuffer: 1 << 26 })
+  const libraries = [...told.matchAll(/DLL Name: (\S+)/g)].map(([, name = '']) => name.toLowerCase())
+  t.same(libraries.sort(), ['bcrypt.dll', 'kernel32.dll', 'msvcrt.dll'])
+  t.match(told, /pei-x86-64/)
+  const script = `import { windowsFaults } from ${JSON.stringify(join(ROOT, 'scripts/prebuild-windows.mjs'))}
+    console.log(windowsFaults(['KERNEL32.dll', 'libstdc++-6.dll']).join())`
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8' })
+  t.equal(stdout, 'needs libstdc++-6.dll, which not every Windows has\n')
+  t.end()
+})
+
 t.test('the npm package has the addon of each platform and its licences, no larger than CHANGELOG.md says', t => {
   const told = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
   const [{ files }] = JSON.parse(told) as [{ files: { path: string; size: number }[] }]
-  const names = ['stowage.node', ...LICENCES.map(name => `${name}.copyright`)]
+  const names = (platform: string) => [
+    'stowage.node',
+    ...LICENCES[platform.startsWith('win32') ? 'win32' : 'linux'].map(name => `${name}.copyright`),
+  ]
   t.same(
     files.flatMap(({ path }) => (path.startsWith('prebuilds/') ? [path] : [])).sort(),
-    PREBUILT.flatMap(platform => names.map(name => `prebuilds/${platform}/${name}`)).sort(),
+    PREBUILT.flatMap(platform => names(platform).map(name => `prebuilds/${platform}/${name}`)).sort(),
   )
   const budget = /^- The prebuilt addons: at most ([\d.]+) MB each, ([\d.]+) MB each packed\.$/m
   const [most = 0, packed = 0] = (budget.exec(readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8')) ?? [])

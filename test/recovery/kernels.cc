@@ -126,7 +126,7 @@ int CheckMd5() {
     lanes.Update(pieces, size - first);
     const auto hashes = lanes.Finish();
     for (size_t n = 0; n < pieces.size(); n++) {
-      Md5 md5;
+      stowage::Md5 md5;
       md5.Update(blocks[n].data(), size);
       if (md5.Finish() != hashes[n]) return Fail("MD5");
     }
