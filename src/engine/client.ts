@@ -164,7 +164,12 @@ export class EngineClient implements Disposable {
     const { name, host, port, tls } = this.endpoint
     const own =
       tls?.cert && tls.key
-        ? { cert: Buffer.from(tls.cert).toString(), key: Buffer.from(tls.key).toString(), file: 'cert.pem' }
+        ? {
+            cert: Buffer.from(tls.cert).toString(),
+            key: Buffer.from(tls.key).toString(),
+            file: 'cert.pem',
+            keyFile: 'key.pem',
+          }
         : undefined
     return { who: `the Docker Engine at ${name}`, host, port, secure: tls !== undefined, direct: true, own }
   }
