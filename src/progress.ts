@@ -13,6 +13,7 @@ export type Stage =
   | 'commit'
   | 'convert'
   | 'copy'
+  | 'compress'
   | 'verify'
   | 'load'
   | 'prove'
