@@ -221,7 +221,7 @@ const TLS_HINTS: Readonly<Record<Diagnosis['type'], string>> = {
 }
 
 function hintFor(code: string): string {
-  const alternative = 'or write an OCI layout, which needs no engine: --to oci:DIR.'
+  const alternative = 'or use an OCI layout, which needs no engine: --to oci:DIR, or --store oci:DIR.'
   switch (code) {
     case 'EACCES':
     case 'EPERM':

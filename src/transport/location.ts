@@ -52,14 +52,22 @@ function notLocation(text: string): StowageError {
   const rest = text.slice(text.indexOf(':') + 1)
   const scheme = misspelledScheme(text)
   const transport = transports().find(each => each.scheme === scheme)
+  if (transport && !(text.startsWith(`${transport.scheme}:`) && transport.misread))
+    return misspelled(text, transport.scheme)
+  const hint = !transport?.misread
+    ? `Write ${formsOf(({ source, destination }) => source ?? destination)}.`
+    : transport.misread(rest)
+  return new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, { hint })
+}
+
+/** The error for `text` that was probably meant to begin with `scheme`. */
+export function misspelled(text: string, scheme: string): StowageError {
   const image = parseBareLocation(text)
   const registry = image ? ` For the image of this name in a registry, write ${formatLocation(image)}.` : ''
-  const hint = !transport
-    ? `Write ${formsOf(({ source, destination }) => source ?? destination)}.`
-    : text.startsWith(`${transport.scheme}:`) && transport.misread
-      ? transport.misread(rest)
-      : `Did you mean ${transport.scheme}:${rest}?${registry}`
-  return new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, { hint })
+  const meant = `${scheme}:${text.slice(text.indexOf(':') + 1)}`
+  return new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, {
+    hint: `Did you mean ${meant}?${registry}`,
+  })
 }
 
 /**
