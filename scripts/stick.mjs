@@ -46,6 +46,9 @@ async function carry(stick) {
     rmSync(target, { recursive: true, force: true })
     renameSync(partial, target)
     flush(target)
+    // Some drivers lose what is in a directory that is renamed
+    if (!existsSync(join(target, 'dist/cli/main.js')))
+      fail(`${stick} has lost the files that were written to it: its driver cannot rename directories`)
     const addon = existsSync(join(target, 'prebuilds', PLATFORM))
     console.log(`Stowage ${version} is in ${target}: ${count.files} files, ${(count.size / 1e6).toFixed(1)} MB, ${addonText(addon)}.
 On the host, which needs Node.js 20.19 or later:

@@ -29,6 +29,11 @@ export function destinationLocation(text: string): Location {
   if (location) return location
   const image = isPath(text) ? undefined : parseBareLocation(text)
   if (!isPath(text) && (misspelledScheme(text) !== undefined || !image)) throw notLocation(text)
+  const [word = '', rest] = text.split(':', 2)
+  const schemes = transports().flatMap(({ scheme, destination }) => (destination ? [scheme] : []))
+  // A bare word is refused in any case, so a short scheme may be guessed too
+  const near = rest === undefined || word.includes('/') ? undefined : nearestWord(word, schemes, 1)
+  if (near !== undefined) throw misspelled(text, near)
   const bare = transports().find(({ scheme }) => scheme === text)?.destination
   const registry = image ? ` for one on this machine, ${formatLocation(image)} for one in a registry` : ''
   throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} does not say what kind of place it is`, {
