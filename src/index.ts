@@ -29,6 +29,7 @@ export {
   type ServeOptions,
 } from './serve/serve.js'
 export type { CatalogImage } from './serve/catalog.js'
+export type { FailedConnection } from './serve/strangers.js'
 export { copy, type CopyOptions, type CopyResult, planCopy } from './verbs/copy.js'
 export type { LayerMakingOptions, TransferOptions, WimMakingOptions } from './transfer/options.js'
 export type { SparseForm } from './blob/stripped.js'

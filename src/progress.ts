@@ -14,6 +14,7 @@ export type Stage =
   | 'commit'
   | 'convert'
   | 'copy'
+  | 'compress'
   | 'verify'
   | 'load'
   | 'prove'

@@ -8,7 +8,7 @@ import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { type ArchiveCompression, archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import type { OnProgress } from '../progress.js'
 import { decompressed, GROWTH, outgrows } from './compression.js'
-import { otherFileWithin, refuseOther, refuseOthers } from './other-file.js'
+import { otherFileWithin, refuseOther, refuseOthers } from '../tar/other-file.js'
 import { STANDARD_STREAM } from './standard-stream.js'
 
 /**

@@ -54,7 +54,7 @@ export async function openArchiveWriter(
   const readBack = await openReadBack(path, verify, options)
   const output =
     path === STANDARD_STREAM
-      ? await StandardOutput.open(options.signal)
+      ? await StandardOutput.open(options)
       : await PartialFile.open(path, 'an archive', { resume: true })
   const left = 'resumed' in output && output.resumed ? (await output.file.stat()).size : 0
   return new ArchiveWriter(output, mtime, { readBack, left })

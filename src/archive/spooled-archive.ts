@@ -34,6 +34,8 @@ export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options
   const { subject, brokenHint, signal } = options
   const entries = new Map<string, ArchiveEntry>()
   const blobs = new Map<ArchiveFile, Descriptor>()
+  /** The last member that was whole. */
+  let last: string | undefined
   const archive = extract()
   const fed = pipeline(tar, archive, signal ? { signal } : {})
   const broken = fed.then(
@@ -58,6 +60,7 @@ export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options
         })
       }
       entry.resume()
+      last = name.slice(0, 200)
     }
     await fed
   } catch (error) {
@@ -80,10 +83,11 @@ export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options
   }
 
   function notWhole(error: Error): StowageError {
-    return new StowageError('INVALID_TAR', `${subject.name} is not a complete tar archive: ${error.message}`, {
-      hint: brokenHint,
-      cause: error,
-    })
+    const what =
+      last === undefined
+        ? 'is not a tar'
+        : `is not a complete tar: after ${JSON.stringify(last)} there is no whole member`
+    return new StowageError('INVALID_TAR', `${subject.name} ${what}`, { hint: brokenHint, cause: error })
   }
 }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { readFileBytes } from '../blob/hash-file.js'
 import { Workspace } from '../blob/workspace.js'
 import { outputError } from '../errors.js'
-import { refuseTerminal, writeToStandardOutput } from './archive-stream.js'
+import type { WaitOptions } from '../progress.js'
+import { counted, refuseTerminal, writeToStandardOutput } from './archive-stream.js'
 
 const TITLE = 'standard output'
 
@@ -30,30 +31,34 @@ export class StandardOutput implements Output {
   readonly partial: string
   readonly file: FileHandle
   readonly #workspace: Workspace
-  readonly #signal: AbortSignal | undefined
+  readonly #options: WaitOptions
 
   /** Throws INVALID_ARGUMENT if standard output is a terminal, and what creating a temporary file throws. */
-  static async open(signal?: AbortSignal): Promise<StandardOutput> {
+  static async open(options: WaitOptions = {}): Promise<StandardOutput> {
     refuseTerminal()
     const workspace = new Workspace()
     try {
       const partial = join(await workspace.path(), 'output')
-      return new StandardOutput(partial, await open(partial, 'wx+'), workspace, signal)
+      return new StandardOutput(partial, await open(partial, 'wx+'), workspace, options)
     } catch (error) {
       await workspace[Symbol.asyncDispose]()
       throw outputError(error, TITLE)
     }
   }
 
-  private constructor(partial: string, file: FileHandle, workspace: Workspace, signal: AbortSignal | undefined) {
+  private constructor(partial: string, file: FileHandle, workspace: Workspace, options: WaitOptions) {
     this.partial = partial
     this.file = file
     this.#workspace = workspace
-    this.#signal = signal
+    this.#options = options
   }
 
   async publish(): Promise<void> {
-    await writeToStandardOutput(readFileBytes(this.partial, { signal: this.#signal }), this.#signal)
+    const { signal, onProgress } = this.#options
+    const { size } = await this.file.stat()
+    onProgress?.({ type: 'stage', stage: 'write', subject: TITLE })
+    await writeToStandardOutput(counted(readFileBytes(this.partial, { signal }), TITLE, size, onProgress), signal)
+    onProgress?.({ type: 'done', subject: TITLE })
     await this[Symbol.asyncDispose]()
   }
 

@@ -193,10 +193,11 @@ async function checkWim(partial: string, path: string): Promise<void> {
     await using _wim = await openWim(partial)
   } catch (error) {
     if (!(error instanceof StowageError)) throw error
-    throw error.withHint(
-      'The source did not send a WIM: open its address in a browser.',
-      error.message.replaceAll(partial, path),
-    )
+    const code = error.code === 'UNSUPPORTED' ? 'NOT_A_WIM' : error.code // it should have been one
+    throw new StowageError(code, error.message.replaceAll(partial, path), {
+      hint: 'The source did not send a WIM: open its address in a browser.',
+      cause: error,
+    })
   }
 }
 

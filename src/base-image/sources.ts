@@ -77,7 +77,7 @@ export async function listSources(options?: SourcesOptions): Promise<readonly Ca
 
 /**
  * Registers a source. Throws INVALID_ARGUMENT for a name that is invalid or taken, or an unknown kind of location, and
- * FILE_NOT_FOUND for a folder or a bundle that is not there. Addresses are not tried.
+ * FILE_NOT_FOUND for a folder or a bundle that is not there, NOT_A_BUNDLE for one that is none. Addresses are not tried.
  */
 export async function addSource(
   source: CatalogSource,
@@ -146,15 +146,23 @@ function normalLocation(location: string): string {
   )
 }
 
-/** Throws FILE_NOT_FOUND for a folder or a bundle that is not there. */
+/** Throws FILE_NOT_FOUND for a folder or a bundle that is not there, INVALID_ARGUMENT and NOT_A_BUNDLE for what is neither. */
 async function expectThere(location: string): Promise<void> {
   if (/^(?:https?|docker):\/\//i.test(location)) return
   const path = location.replace(/^bundle:/, '')
-  await stat(path).catch((error: unknown) => {
+  const found = await stat(path).catch((error: unknown) => {
     const reported = fileError(error, path)
     const hint = 'Check the path. To register it all the same, such as a stick that is not plugged in, use --force.'
     throw reported instanceof StowageError && reported.code === 'FILE_NOT_FOUND' ? reported.withHint(hint) : reported
   })
+  if (path !== location) {
+    const { openBundleReader } = await import('../bundle/reader.js')
+    await (await openBundleReader(path))[Symbol.asyncDispose]()
+  } else if (!found.isDirectory()) {
+    throw new StowageError('INVALID_ARGUMENT', `${path} is not a folder`, {
+      hint: `Name the folder that it is in, ${dirname(path)}, or bundle:${path} if it is a bundle.`,
+    })
+  }
 }
 
 /** URLs and references unchanged, folders and bundles with absolute paths; undefined for an invalid location. */

@@ -1,5 +1,6 @@
 /** Where a tar bundle is written: its start is filled in at the end, so a compressed one is a plain file first. */
 import type { FileHandle } from 'node:fs/promises'
+import { counted } from '../archive/archive-stream.js'
 import { compressed } from '../archive/compression.js'
 import { type ReadBack, RegionSum } from '../archive/read-back.js'
 import { type Output, StandardOutput } from '../archive/standard-output.js'
@@ -7,6 +8,7 @@ import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { PARTIAL, writeAll } from '../blob/durable.js'
 import { PartialFile } from '../blob/partial-file.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
+import type { OnProgress, WaitOptions } from '../progress.js'
 import { pieces } from '../tar/pieces.js'
 
 /**
@@ -17,16 +19,15 @@ import { pieces } from '../tar/pieces.js'
  */
 export async function openTarOutput(
   path: string,
-  signal: AbortSignal | undefined,
-  readBack?: ReadBack,
+  { readBack, ...waiting }: WaitOptions & { readonly readBack?: ReadBack | undefined } = {},
 ): Promise<Output> {
-  if (path === STANDARD_STREAM) return await StandardOutput.open(signal)
+  if (path === STANDARD_STREAM) return await StandardOutput.open(waiting)
   const compression = compressionOfName(path)
   if (!compression) return await PartialFile.open(path, 'a bundle', { resume: true })
   const target = await PartialFile.open(path, 'a bundle')
   try {
     const plain = await PartialFile.open(path, 'a bundle', { resume: true, partial: plainPartial(path) })
-    return new PackedOutput(plain, { target, compression, signal, readBack })
+    return new PackedOutput(plain, { target, compression, readBack, ...waiting })
   } catch (error) {
     await target[Symbol.asyncDispose]()
     throw error
@@ -42,10 +43,9 @@ function plainPartial(path: string): string {
   return `${path}.tar${PARTIAL}`
 }
 
-interface Packing {
+interface Packing extends WaitOptions {
   readonly target: PartialFile
   readonly compression: ArchiveCompression
-  readonly signal: AbortSignal | undefined
   readonly readBack: ReadBack | undefined
 }
 
@@ -71,15 +71,22 @@ class PackedOutput implements Output {
   }
 
   async publish(): Promise<void> {
-    const { target, compression, signal, readBack } = this.#packing
+    const { target, compression, signal, onProgress, readBack } = this.#packing
     const { size } = await this.file.stat()
     const sum = readBack && new RegionSum()
     let position = 0
-    for await (const piece of compressed(pieces(this.file, 0, size, signal), compression, { signal })) {
+    onProgress?.({ type: 'stage', stage: 'compress', subject: this.path })
+    // xz takes in tens of megabytes before it gives the first byte: all is done only when all is written
+    const taken: OnProgress = event =>
+      onProgress?.(event.type === 'bytes' ? { ...event, done: Math.min(event.done, size - 1) } : event)
+    const plain = counted(pieces(this.file, 0, size, signal), this.path, size, taken)
+    for await (const piece of compressed(plain, compression, { signal })) {
       await writeAll(target.file, piece, position)
       sum?.add(piece)
       position += piece.length
     }
+    onProgress?.({ type: 'bytes', subject: this.path, done: size, total: size })
+    onProgress?.({ type: 'done', subject: this.path })
     await target.publish(
       readBack &&
         (async () =>

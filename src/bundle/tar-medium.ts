@@ -19,6 +19,7 @@ import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
 import type { BundleHeads, BundleMedium, Documents } from './medium.js'
 import { openTarOutput } from './packed-output.js'
+import type { WaitOptions } from '../progress.js'
 import { encodeMember, type LaidOutMember, TarLayout, tarSegments } from './tar-layout.js'
 
 /**
@@ -30,10 +31,9 @@ import { encodeMember, type LaidOutMember, TarLayout, tarSegments } from './tar-
 export async function openTarMedium(
   path: string,
   mtime: number,
-  signal: AbortSignal | undefined,
-  readBack: ReadBack | undefined,
+  { readBack, ...waiting }: WaitOptions & { readonly readBack: ReadBack | undefined },
 ): Promise<BundleMedium> {
-  const output = await openTarOutput(path, signal, readBack)
+  const output = await openTarOutput(path, { readBack, ...waiting })
   if (output.resumed) await writeAll(output.file, new Uint8Array(BLOCK), 0) // it may have been killed while it was sealed
   return new TarMedium(output, mtime, readBack)
 }

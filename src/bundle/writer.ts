@@ -130,7 +130,7 @@ export async function openBundleWriter(
   }
   const readBack = await openReadBack(path, verify, { signal, onProgress })
   const medium = isTarPath(path)
-    ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, signal, readBack)
+    ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, { signal, onProgress, readBack })
     : ((await openStandingMedium(path, update, readBack)) ?? (await openDirectoryMedium(path, readBack)))
   const form = { path, tar: isTarPath(path), compression: compressionOfName(path), readBack }
   return new Writer(medium, { signal, epoch, sparse, deep }, form)

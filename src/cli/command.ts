@@ -14,6 +14,7 @@ export type Takes =
   | 'path'
   | 'directory'
   | LocationUse
+  | 'container'
   | 'image'
   | 'image of the bundle'
   | 'image of the WIM'

@@ -6,7 +6,7 @@ import { noteStore } from './store-options.js'
 
 export const commit = command({
   operands: {
-    container: required('Name or ID of a container'),
+    container: required('Name or ID of a container', 'container'),
     repository: optional('NAME[:TAG] of the image'),
   },
   options: {

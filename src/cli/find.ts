@@ -14,7 +14,7 @@ import { count, printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
 import { READ_BACK_TEXT, reportRoom, roomDocument, roomText } from './plan-text.js'
 import { VERIFY_OPTION, verifiedDocument, verifiedText } from './verify-option.js'
-import { TLS_SKIP_VERIFY_OPTION } from './image-options.js'
+import { readRegistryOptions, REGISTRY_OPTIONS } from './image-options.js'
 import type { Session } from './session.js'
 import { parseVolumeSize, VOLUME_SIZE } from './volume-options.js'
 
@@ -40,7 +40,7 @@ export const QUERY_OPTIONS = {
   'max-version': value('This version or an older one'),
   'all-versions': flag('Every version, not only the newest'),
   source: values('Only this source, by name or location; may be repeated', { takes: 'registered source' }),
-  'tls-skip-verify': TLS_SKIP_VERIFY_OPTION,
+  ...REGISTRY_OPTIONS,
 } as const
 
 export type QueryOptions = Values<typeof QUERY_OPTIONS & typeof QUERY_OPERANDS>
@@ -170,7 +170,7 @@ export async function query(
     allVersions: options['all-versions'],
     everySource,
     sources: options.source,
-    tlsSkipVerify: options['tls-skip-verify'],
+    ...readRegistryOptions(options),
     signal,
     onNotice: notice,
     onProgress,

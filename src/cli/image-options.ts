@@ -22,15 +22,10 @@ export const PLATFORMS = ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'windows
 /** For commands that may connect to an engine. */
 export const HOST_OPTION = value('Docker Engine (DOCKER_HOST)', { alias: 'H' })
 
-/** For commands that may connect to a host with TLS. */
-export const TLS_SKIP_VERIFY_OPTION = values(
-  'Host (host[:port]) whose certificate to accept without verifying it; may be repeated',
-)
-
 /** For commands that may connect to a registry. */
 export const REGISTRY_OPTIONS = {
   insecure: values('Registry (host[:port]) to reach over plain http; may be repeated'),
-  'tls-skip-verify': TLS_SKIP_VERIFY_OPTION,
+  'tls-skip-verify': values('Host (host[:port]) whose certificate to accept without verifying it; may be repeated'),
 } as const
 
 export const IMAGE_OPTIONS = {

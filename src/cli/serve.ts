@@ -6,6 +6,7 @@ import { StowageError } from '../errors.js'
 import { isLoopback } from '../http/proxy.js'
 import { formatHost, isAny } from '../serve/listen.js'
 import { type BundleServer, serveBundle, type ServedRequest } from '../serve/serve.js'
+import type { FailedConnection } from '../serve/strangers.js'
 import { count, jsonText, printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
 import { interruption } from './session.js'
@@ -36,13 +37,15 @@ export const serve = command({
       throw new StowageError('INVALID_ARGUMENT', '--tls-cert and --tls-key must be given together')
     }
     const tls = certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile }
-    const onRequest = options.quiet || options.progress === 'none' ? undefined : requestLog(options.progress === 'json')
+    const silent = options.quiet || options.progress === 'none'
+    const json = options.progress === 'json'
     await using server = await serveBundle(bundle, {
       listen,
       tls,
       htpasswd,
       verify,
-      onRequest,
+      onRequest: silent ? undefined : requestLog(json),
+      onFailedConnection: silent ? undefined : connectionLog(json),
       onNotice: note,
       onProgress,
       signal,
@@ -119,6 +122,15 @@ function exposure({ address: { host, port } }: BundleServer, tls: boolean, passw
     `other machines reach this over plain http, which Docker refuses: put "insecure-registries": ["${server}"] into their /etc/docker/daemon.json, or use --tls-cert and --tls-key`,
     ...(password ? ['without TLS, user names and passwords cross the network in plain text'] : []),
   ]
+}
+
+function connectionLog(json: boolean): (failure: FailedConnection) => void {
+  return ({ time, client, reason }) => {
+    const at = time.toISOString()
+    process.stderr.write(
+      `${json ? jsonText({ type: 'connection', time: at, client, reason }) : `${at} ${client || '-'} - ${reason}`}\n`,
+    )
+  }
 }
 
 /** Logs each request as a line or, with `json`, as an event. Text from clients is made safe for a terminal. */

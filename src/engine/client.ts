@@ -164,7 +164,12 @@ export class EngineClient implements Disposable {
     const { name, host, port, tls } = this.endpoint
     const own =
       tls?.cert && tls.key
-        ? { cert: Buffer.from(tls.cert).toString(), key: Buffer.from(tls.key).toString(), file: 'cert.pem' }
+        ? {
+            cert: Buffer.from(tls.cert).toString(),
+            key: Buffer.from(tls.key).toString(),
+            file: 'cert.pem',
+            keyFile: 'key.pem',
+          }
         : undefined
     return { who: `the Docker Engine at ${name}`, host, port, secure: tls !== undefined, direct: true, own }
   }
@@ -216,7 +221,7 @@ const TLS_HINTS: Readonly<Record<Diagnosis['type'], string>> = {
 }
 
 function hintFor(code: string): string {
-  const alternative = 'or write an OCI layout, which needs no engine: --to oci:DIR.'
+  const alternative = 'or use an OCI layout, which needs no engine: --to oci:DIR, or --store oci:DIR.'
   switch (code) {
     case 'EACCES':
     case 'EPERM':

@@ -69,7 +69,7 @@ async function firstAnswer(client: EngineClient, signal: AbortSignal | undefined
     if (!late.aborted || signal?.aborted) throw error
     const what = `the server at ${client.endpoint.name} did not answer within ${patience / 1000} s`
     throw new StowageError('ENGINE_UNREACHABLE', what, {
-      hint: 'Check `docker version`, restart the engine, or write an OCI layout, which needs no engine: --to oci:DIR.',
+      hint: 'Check `docker version`, restart the engine, or use an OCI layout, which needs no engine: --to oci:DIR, or --store oci:DIR.',
       cause: error,
     })
   }

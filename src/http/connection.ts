@@ -179,7 +179,7 @@ export class HttpConnection implements AsyncDisposable {
 
   #attemptAt(url: URL): Attempt {
     const secure = url.protocol === 'https:'
-    const { cert, key, file } = this.endpoint.tls
+    const { cert, key, file, keyFile } = this.endpoint.tls
     const own = url.host === new URL(`https://${this.endpoint.host}`).host
     return {
       who: own || url.host === this.endpoint.host ? this.endpoint.domain : url.host,
@@ -187,7 +187,7 @@ export class HttpConnection implements AsyncDisposable {
       port: Number(url.port || (secure ? 443 : 80)),
       secure,
       direct: this.#transport.proxyFor(url) === undefined,
-      own: own && cert !== undefined && key !== undefined ? { cert, key, file: file ?? 'certs.d' } : undefined,
+      own: own && cert !== undefined && key !== undefined ? { cert, key, file, keyFile } : undefined,
     }
   }
 

@@ -6,6 +6,7 @@ import { X509Certificate } from 'node:crypto'
 import { connect, type PeerCertificate } from 'node:tls'
 import { isAlert, isNoHttp, isUntrusted, isUnusable, rootOf, speaksHttp } from './failure.js'
 import { systemCode } from '../errors.js'
+import { keyPairFault } from './key-pair.js'
 
 /** How a server was reached, and as what. */
 export interface Attempt {
@@ -17,8 +18,9 @@ export interface Attempt {
   readonly secure: boolean
   /** Whether there is no proxy in between: only then can it be looked at. */
   readonly direct: boolean
-  /** Our certificate and key as PEM, and the file that the certificate is from. */
-  readonly own?: { readonly cert: string; readonly key: string; readonly file: string } | undefined
+  /** Our certificate and key as PEM, and the files that they are from. */
+  readonly own?:
+    { readonly cert: string; readonly key: string; readonly file: string; readonly keyFile: string } | undefined
 }
 
 export interface Diagnosis {
@@ -43,12 +45,10 @@ export async function diagnose(error: unknown, attempt: Attempt): Promise<Diagno
     return found ? speaksTls(who) : undefined
   }
   if (speaksHttp(error)) return { type: 'plain', sentence: `${who} speaks plain http, not https` }
-  if (isUnusable(error)) {
-    const file = attempt.own ? ` in ${attempt.own.file}` : ''
-    return {
-      type: 'client',
-      sentence: `the client certificate for ${who}${file} cannot be used: ${rootOf(error).message}`,
-    }
+  if (isUnusable(error) && attempt.own) {
+    const { file, keyFile } = attempt.own
+    const fault = keyPairFault(attempt.own, [file, keyFile], rootOf(error))
+    return { type: 'client', sentence: `the client certificate for ${who} cannot be used: ${fault}` }
   }
   if (isAlert(error)) return refusal(systemCode(rootOf(error)) ?? '', attempt)
   if (isUntrusted(error)) return rejected(error, attempt, direct ? (await look(attempt))?.certificate : undefined)

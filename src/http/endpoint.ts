@@ -4,7 +4,7 @@
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { readIfThere } from '../blob/read-if-there.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
@@ -29,8 +29,18 @@ export interface EndpointTls {
   readonly ca: readonly string[]
   readonly cert: string | undefined
   readonly key: string | undefined
-  /** The file that the client certificate is from. */
-  readonly file?: string | undefined
+  /** The files that the client certificate and its key are from. */
+  readonly file: string
+  readonly keyFile: string
+  /** Files that should have authorities, and have no certificate in PEM format. */
+  readonly hollow: readonly string[]
+}
+
+interface ClientPair {
+  readonly cert: string
+  readonly key: string
+  readonly file: string
+  readonly keyFile: string
 }
 
 /** Where Linux distributions store the certificates that all programs trust. */
@@ -52,8 +62,13 @@ export async function findEndpoint(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Endpoint> {
   const own = await ownCertificates(certificateDirectories(address.host, env))
-  const ca = certificatesOf([...(await trustedCertificates(env)), ...own.ca])
-  return { ...address, tls: { ca, cert: own.cert, key: own.key, file: own.file } }
+  const ca = certificatesOf([...(await trustedCertificates(env)), ...own.ca.values()])
+  const named = new Map<string, string>()
+  for (const file of [env['SSL_CERT_FILE'], env['NODE_EXTRA_CA_CERTS']])
+    if (file) named.set(file, (await readIfThere(file).catch(() => undefined)) ?? '')
+  const hollow = [...named, ...own.ca].flatMap(([file, text]) => (certificatesOf([text]).length > 0 ? [] : [file]))
+  const { cert, key, file = '', keyFile = '' } = own.pair ?? {}
+  return { ...address, tls: { ca, cert, key, file, keyFile, hollow } }
 }
 
 /**
@@ -78,16 +93,17 @@ function certificateDirectories(host: string, env: NodeJS.ProcessEnv): readonly 
  */
 async function ownCertificates(
   directories: readonly string[],
-): Promise<{ ca: string[]; cert?: string; key?: string; file?: string }> {
-  const ca: string[] = []
-  let pair: { cert: string; key: string; file: string } | undefined
+): Promise<{ readonly ca: ReadonlyMap<string, string>; readonly pair: ClientPair | undefined }> {
+  const ca = new Map<string, string>()
+  let pair: ClientPair | undefined
   for (const directory of directories) {
     const names = await readdir(directory).catch((error: unknown) => {
       if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
       throw fileError(error, directory)
     })
     for (const name of names.sort()) {
-      if (name.endsWith('.crt')) ca.push(await readCertificates(join(directory, name)))
+      if (name.endsWith('.crt')) ca.set(join(directory, name), await readCertificates(join(directory, name)))
+      if (name.endsWith('.key')) checkNotAlone(join(directory, name), names)
       if (!name.endsWith('.cert') || pair) continue
       const file = join(directory, name)
       const keyFile = file.replace(/\.cert$/, '.key')
@@ -101,10 +117,19 @@ async function ownCertificates(
           },
         )
       }
-      pair = { cert: await readCertificates(file), key, file }
+      pair = { cert: await readCertificates(file), key, file, keyFile }
     }
   }
-  return { ca, ...pair }
+  return { ca, pair }
+}
+
+/** Throws FILE_NOT_FOUND if a key is without its certificate, as docker does. */
+function checkNotAlone(keyFile: string, names: readonly string[]): void {
+  const file = keyFile.replace(/\.key$/, '.cert')
+  if (names.includes(basename(file))) return
+  throw new StowageError('FILE_NOT_FOUND', `the key ${keyFile} has no client certificate: ${file} does not exist`, {
+    hint: 'Put the certificate there; its name must end in .cert, because .crt is for that of a CA.',
+  })
 }
 
 async function systemCertificates(): Promise<readonly string[]> {

@@ -83,6 +83,15 @@ export async function writeKit(directory: string, options: KitOptions): Promise<
     const result = await kit.finish(addons.flat())
     await rename(partial, directory)
     await syncPath(dirname(directory), 'directory')
+    // A driver of FAT in user space leaves a renamed directory empty
+    if (!(await isThere(join(directory, CHECKSUMS_FILE))))
+      throw new StowageError(
+        'MEDIUM_FAILED',
+        `${directory} is empty after it got its name: its file system lost the files`,
+        {
+          hint: 'Make the kit on another disk, and copy it there.',
+        },
+      )
     return result
   } catch (error) {
     await rm(partial, { recursive: true, force: true })

@@ -8,13 +8,13 @@ import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { PARTIAL } from '../blob/durable.js'
 import { rename } from '../blob/rename.js'
 import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
+import type { WaitOptions } from '../progress.js'
 
-export interface LayerFileOptions {
+export interface LayerFileOptions extends WaitOptions {
   /** Replace an existing output when the new one is complete. Undefined if the caller has no such option. */
   readonly force?: boolean | undefined
   /** Files that are read. The output must not be one of them. */
   readonly inputs: readonly string[]
-  readonly signal?: AbortSignal | undefined
 }
 
 /** Where to write: from `offset` of the file on. */
@@ -29,10 +29,10 @@ interface Target {
  */
 export async function writeLayerFile<T>(
   output: string,
-  { force, inputs, signal }: LayerFileOptions,
+  { force, inputs, ...waiting }: LayerFileOptions,
   make: (target: Target) => Promise<T>,
 ): Promise<T> {
-  if (output === STANDARD_STREAM) return await writeToStream(make, signal)
+  if (output === STANDARD_STREAM) return await writeToStream(make, waiting)
   await checkOutput(inputs, output, force)
   const partial = join(dirname(output), `${basename(output).slice(0, 40)}.${randomUUID().slice(0, 8)}${PARTIAL}`)
   try {
@@ -41,20 +41,20 @@ export async function writeLayerFile<T>(
     await (force ? rename(partial, output) : placeNew(partial, output, force))
     return result
   } catch (error) {
-    throw abortError(outputError(error, output), signal)
+    throw abortError(outputError(error, output), waiting.signal)
   } finally {
     await rm(partial, { force: true }).catch(() => undefined) // must not hide an earlier error
   }
 }
 
-async function writeToStream<T>(make: (target: Target) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  await using output = await StandardOutput.open(signal)
+async function writeToStream<T>(make: (target: Target) => Promise<T>, waiting: WaitOptions): Promise<T> {
+  await using output = await StandardOutput.open(waiting)
   try {
     const result = await make({ path: output.partial, offset: 0 })
     await output.publish()
     return result
   } catch (error) {
-    throw abortError(outputError(error, 'standard output'), signal)
+    throw abortError(outputError(error, 'standard output'), waiting.signal)
   }
 }
 

@@ -6,6 +6,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import pMap from 'p-map'
 import { abortError, fileError, StowageError, systemCode, systemReason } from '../errors.js'
+import { keyPairFault } from '../http/key-pair.js'
 import type { WaitOptions } from '../progress.js'
 import { answer, type AnswerOptions } from './answer.js'
 import { type Catalog, type CatalogImage, readServedCatalog } from './catalog.js'
@@ -15,6 +16,7 @@ import { formatHost, parseListen } from './listen.js'
 import type { Shelf } from '../image/shelf.js'
 import { groupVolumes } from '../volumes/find.js'
 import { openShelf } from './shelf.js'
+import { type FailedConnection, followStrangers, untimely } from './strangers.js'
 
 export interface ServeOptions extends WaitOptions {
   /** `HOST:PORT`, by default 127.0.0.1:5000. Port 0 means any free port. */
@@ -29,6 +31,8 @@ export interface ServeOptions extends WaitOptions {
   readonly onNotice?: ((sentence: string) => void) | undefined
   /** Called at the end of each request. */
   readonly onRequest?: ((request: ServedRequest) => void) | undefined
+  /** Called for each connection that had no request because the client speaks TLS and the server does not, or the reverse, or because one refused the other. */
+  readonly onFailedConnection?: ((failure: FailedConnection) => void) | undefined
   /** Milliseconds after which a client that reads nothing is disconnected; a minute by default. */
   readonly patience?: number | undefined
 }
@@ -99,6 +103,7 @@ export async function serveBundle(places: readonly string[], options: ServeOptio
     onNotice,
     onProgress,
     onRequest,
+    onFailedConnection,
     patience = PATIENCE,
   } = options
   if (places.length === 0)
@@ -118,9 +123,11 @@ export async function serveBundle(places: readonly string[], options: ServeOptio
     const catalog = await readServedCatalog(shelves, content, signal ?? new AbortController().signal)
     if (verify) await checkAll(content, catalog, places.join(', '), { signal, onProgress })
     const server = makeServer({ catalog, content, authenticator, patience }, credentials, onRequest)
+    if (onFailedConnection) followStrangers(server, onFailedConnection)
     const sockets = followSockets(server)
     await startListening(server, listenAddress, signal)
-    return new Serving(server, sockets, catalog, tls ? 'https' : 'http', release, signal)
+    const warnings = [...catalog.warnings, ...(credentials && tls ? untimely(tls.certFile, credentials.cert) : [])]
+    return new Serving(server, sockets, { images: catalog.images, warnings }, tls ? 'https' : 'http', release, signal)
   } catch (error) {
     await release()
     throw abortError(error, signal)
@@ -202,7 +209,8 @@ async function readCertificate({
   try {
     createSecureContext({ cert, key })
   } catch (error) {
-    const why = error instanceof Error ? systemReason(error) : ''
+    const pair = { cert: String(cert), key: String(key) }
+    const why = keyPairFault(pair, [certFile, keyFile], error)
     throw new StowageError('INVALID_ARGUMENT', `${certFile} and ${keyFile} are not a certificate and its key: ${why}`, {
       hint: 'Both must be PEM files, and the key must not have a passphrase.',
       cause: error,

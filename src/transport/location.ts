@@ -29,6 +29,11 @@ export function destinationLocation(text: string): Location {
   if (location) return location
   const image = isPath(text) ? undefined : parseBareLocation(text)
   if (!isPath(text) && (misspelledScheme(text) !== undefined || !image)) throw notLocation(text)
+  const [word = '', rest] = text.split(':', 2)
+  const schemes = transports().flatMap(({ scheme, destination }) => (destination ? [scheme] : []))
+  // A bare word is refused in any case, so a short scheme may be guessed too
+  const near = rest === undefined || word.includes('/') ? undefined : nearestWord(word, schemes, 1)
+  if (near !== undefined) throw misspelled(text, near)
   const bare = transports().find(({ scheme }) => scheme === text)?.destination
   const registry = image ? ` for one on this machine, ${formatLocation(image)} for one in a registry` : ''
   throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} does not say what kind of place it is`, {
@@ -52,14 +57,22 @@ function notLocation(text: string): StowageError {
   const rest = text.slice(text.indexOf(':') + 1)
   const scheme = misspelledScheme(text)
   const transport = transports().find(each => each.scheme === scheme)
+  if (transport && !(text.startsWith(`${transport.scheme}:`) && transport.misread))
+    return misspelled(text, transport.scheme)
+  const hint = !transport?.misread
+    ? `Write ${formsOf(({ source, destination }) => source ?? destination)}.`
+    : transport.misread(rest)
+  return new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, { hint })
+}
+
+/** The error for `text` that was probably meant to begin with `scheme`. */
+export function misspelled(text: string, scheme: string): StowageError {
   const image = parseBareLocation(text)
   const registry = image ? ` For the image of this name in a registry, write ${formatLocation(image)}.` : ''
-  const hint = !transport
-    ? `Write ${formsOf(({ source, destination }) => source ?? destination)}.`
-    : text.startsWith(`${transport.scheme}:`) && transport.misread
-      ? transport.misread(rest)
-      : `Did you mean ${transport.scheme}:${rest}?${registry}`
-  return new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, { hint })
+  const meant = `${scheme}:${text.slice(text.indexOf(':') + 1)}`
+  return new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, {
+    hint: `Did you mean ${meant}?${registry}`,
+  })
 }
 
 /**

@@ -7,7 +7,7 @@ import { archiveCompressionOf } from '../oci/compression.js'
 import { LAYOUT_FILE } from '../oci/layout.js'
 import { isPath } from './grammar.js'
 import { transports } from './list.js'
-import { parseLocation } from './location.js'
+import { misspelled, parseLocation } from './location.js'
 import type { Location } from './transport.js'
 
 /** What a path can be, by the scheme that reads it. */
@@ -77,9 +77,7 @@ async function refuseMisspelled(text: string): Promise<void> {
   const schemes = transports().flatMap(({ scheme, source }) => (source ? [scheme] : []))
   const scheme = nearestWord(word, schemes, 1)
   if (scheme === undefined || !(await stat(path).catch(() => undefined))) return
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, {
-    hint: `Did you mean ${scheme}${text.slice(word.length)}? For the image of this name in a registry, write docker://${text}.`,
-  })
+  throw misspelled(text, scheme)
 }
 
 async function kindOfDirectory(path: string): Promise<Kind | undefined> {

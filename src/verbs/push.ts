@@ -1,4 +1,5 @@
 /** Push: pushes images from a Docker Engine, a layout or a bundle to the registries in their names. */
+import { existsSync } from 'node:fs'
 import { abortError, orError, StowageError } from '../errors.js'
 import { type Digest, isDigest } from '../oci/digest.js'
 import { formatReference, nameToGive, type Reference } from '../oci/reference.js'
@@ -6,10 +7,11 @@ import { parseRepository } from '../registry/tags.js'
 import type { TransferOptions } from '../transfer/options.js'
 import type { TransferPlan } from '../transfer/planner.js'
 import { Transfer } from '../transfer/transfer.js'
+import { defaultStore } from '../transport/default-store.js'
 import { formatLocation, parseLocation } from '../transport/location.js'
 import { expectStore, openImageStore } from '../transport/open.js'
 import type { Location } from '../transport/transport.js'
-import { usualStore } from '../transport/usual-store.js'
+import { isFallback, usualStore } from '../transport/usual-store.js'
 
 export interface PushOptions extends TransferOptions {
   /**
@@ -112,7 +114,13 @@ async function resolve(names: readonly string[], { allTags = false, from, host, 
   if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to push')
   const named = names.map(name => name.replace(/^docker:\/\//, ''))
   const given = named.map(name => (allTags ? parseRepository(name) : nameToGive(name)))
-  const location = parseLocation(from ?? (await usualStore(host, waiting)))
+  const store = from ?? (await usualStore(host, waiting))
+  const location = parseLocation(store)
+  if (isFallback(from, store) && !existsSync(defaultStore())) {
+    throw new StowageError('IMAGE_NOT_FOUND', 'no Docker Engine answers, and there is no default store yet', {
+      hint: 'Start the engine, name a place that has the image with --from, such as --from bundle:PATH, or fetch one into the default store: stowage pull NAME.',
+    })
+  }
   expectStore(location, 'push from')
   return { from: location, given }
 }

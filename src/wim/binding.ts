@@ -70,6 +70,7 @@ const ADDON_CODES = new Set<string>([
 ])
 
 const NOT_A_WIM = 'Name a .wim, .esd or .swm file. If this should be one, it is damaged: copy it again.'
+const UNMAKEABLE = 'No directory can be made there: name another one.'
 const DAMAGED = 'The file is damaged or truncated: compare its checksum with that of the original, and copy it again.'
 
 /** Error codes and hints for codes of the addon and of libwim. */
@@ -146,7 +147,7 @@ const SYSTEM = new Set(
 export function nativeError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StowageError || !('code' in error)) return error
   const native = String(error.code)
-  const text = 'details' in error && typeof error.details === 'string' ? error.details : ''
+  const text = 'details' in error && typeof error.details === 'string' ? faultIn(error.details) : ''
   const details = text ? ` (${text})` : ''
   if (native === 'WIM_CLOSED') return new StowageError('INVALID_ARGUMENT', error.message, { cause: error })
   if (native === 'LIBWIM_MISSING')
@@ -173,6 +174,13 @@ export function nativeError(error: unknown, path: string): unknown {
   return 'written' in error ? error : fileError(error, path)
 }
 
+/** What libwim printed, without the warnings of what an extraction leaves out, which come before what stopped it. */
+function faultIn(details: string): string {
+  const parts = details.split('; ')
+  const faults = parts.filter(part => !part.startsWith('Ignoring '))
+  return (faults.length > 0 ? faults : parts).join('; ')
+}
+
 /** What to do about a libwim that is missing, or of which the addon says why it cannot be used. */
 function libwimHint(message: string): string {
   const needs = /^LZX needs libwim, but (.*)/s.exec(message)
@@ -189,5 +197,10 @@ function libwimHint(message: string): string {
  */
 function systemError(code: string, message: string, path: string, cause: WimlibError): StowageError | undefined {
   const known = fileError(Object.assign(new Error(message), { code, syscall: 'libwim' }), path)
-  return known instanceof StowageError ? new StowageError(known.code, message, { hint: known.hint, cause }) : undefined
+  return known instanceof StowageError
+    ? new StowageError(known.code, message, {
+        hint: known.hint ?? (cause.code === 'WIMLIB_ERR_MKDIR' ? UNMAKEABLE : undefined),
+        cause,
+      })
+    : undefined
 }

@@ -2,7 +2,7 @@
 import { open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { HEADER_SIZE, parseHeader, type WimHeader, WIM_MAGIC } from './header.js'
+import { HEADER_SIZE, isWimHead, parseHeader, type WimHeader, WIM_MAGIC } from './header.js'
 
 /**
  * All parts of the WIM that `path` belongs to, in order; `[path]` for a WIM with one part, or for a file that is not a
@@ -47,10 +47,35 @@ function withoutNumber(name: string): string {
 
 async function readOwnHeader(path: string): Promise<WimHeader | undefined> {
   try {
-    if (!(await stat(path)).isFile()) {
-      throw new StowageError('INVALID_ARGUMENT', `${path} is not a regular file`, { hint: 'Name a WIM file.' })
+    const found = await stat(path)
+    if (found.isDirectory()) {
+      throw new StowageError('INVALID_ARGUMENT', `${path} is a directory, not a WIM`, {
+        hint: `Name a WIM file. To make one of the directory: stowage wim capture ${path} FILE`,
+      })
     }
+    if (!found.isFile())
+      throw new StowageError('INVALID_ARGUMENT', `${path} is not a regular file`, { hint: 'Name a WIM file.' })
+    await expectWim(path)
     return await readHeader(path)
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+/** Throws UNSUPPORTED, saying what to do with it, if the file at `path` is known to be something else; NOT_A_WIM if it is empty. */
+export async function expectWim(path: string): Promise<void> {
+  try {
+    await using file = await open(path)
+    const read = async (at: number, size: number): Promise<Uint8Array> => {
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(size), 0, size, at)
+      return buffer.subarray(0, bytesRead)
+    }
+    const head = await read(0, 512)
+    if (isWimHead(head)) return
+    const { otherThanWim } = await import('../tar/other-file.js')
+    const other = await otherThanWim(path, head, read)
+    const code = head.length === 0 ? 'NOT_A_WIM' : 'UNSUPPORTED'
+    if (other) throw new StowageError(code, other.message, { hint: other.hint })
   } catch (error) {
     throw fileError(error, path)
   }

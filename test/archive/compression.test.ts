@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
 import { compressed, decompressed, openScriptDecoder, unzstd } from '../../src/archive/compression.js'
-import { refuseOthers } from '../../src/archive/other-file.js'
+import { refuseOthers } from '../../src/tar/other-file.js'
 import { ARCHIVE_COMPRESSION_NAMES, archiveCompressionOf, compressionOfName } from '../../src/oci/compression.js'
 import type { Bytes } from '../../src/blob/blob-store.js'
 import { noise } from '../support/images.js'

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { StowageError } from '../../src/errors.js'
 import type { CatalogEntry } from '../../src/base-image/catalog.js'
 import { findIn } from '../../src/base-image/find.js'
 import { readCatalog } from '../../src/base-image/read-catalog.js'
@@ -101,6 +102,12 @@ t.test("sources are kept by name, in a file of the user's", async t => {
   await t.rejects(addSource({ name: 'Lab', location: 'bundle:none', trusted: true }, options), {
     code: 'FILE_NOT_FOUND',
   })
+  await t.rejects(addSource({ name: 'Lab', location: 'package.json', trusted: true }, options), {
+    code: 'INVALID_ARGUMENT',
+    message: /package\.json is not a folder/,
+  })
+  for (const location of ['bundle:src', 'bundle:package.json'])
+    await t.rejects(addSource({ name: 'Lab', location, trusted: true }, options), StowageError, location)
   t.same(await listSources(options), [])
   const added = await addSource({ name: 'Lab', location: 'wims', trusted: true }, { ...options, force: true })
   t.equal(added.location, join(process.cwd(), 'wims'))

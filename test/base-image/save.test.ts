@@ -185,6 +185,6 @@ t.test('of several images those that can be saved are, and each of the others is
       { result: 'failed', error: { code: 'NOT_A_WIM' } },
     ],
   })
-  t.match(stderr, /gone does not exist[\s\S]*is not a WIM/)
+  t.match(stderr, /gone does not exist[\s\S]*, not a WIM/)
   t.same(readdirSync(join(host.root, 'wims')).sort(), ['Image1-1-0-0-0.wim', 'Image1-1-0-0-0.wim.sha256'])
 })

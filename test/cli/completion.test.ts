@@ -103,14 +103,23 @@ t.test('images of the engine are proposed, and an engine that does not answer ta
   const engine = await startFakeEngine(({ path }) =>
     path.endsWith('/images/json')
       ? { body: [{ Id: `sha256:${'0'.repeat(64)}`, RepoTags: ['team/app:1', 'nginx:1.27', '<none>:<none>'] }] }
-      : path === '/version'
-        ? { body: { ApiVersion: '1.44', Os: 'linux', Arch: 'amd64' } }
-        : undefined,
+      : path.includes('/containers/json')
+        ? {
+            body: [
+              { Id: '1', Names: ['/web'] },
+              { Id: '2', Names: ['/worker', '/web/worker'] },
+            ],
+          }
+        : path === '/version'
+          ? { body: { ApiVersion: '1.44', Os: 'linux', Arch: 'amd64' } }
+          : undefined,
   )
   t.teardown(async () => await engine.stop())
   const here = { DOCKER_HOST: engine.host }
   t.same(await proposed(['rmi', ''], here), ['team/app:1', 'nginx:1.27'])
   t.same(await proposed(['pack', 'docker-daemon:te'], here), ['docker-daemon:team/app:1'])
+  t.same(await proposed(['commit', 'w'], here), ['web', 'worker'])
+  t.same(await proposed(['commit', ''], { DOCKER_HOST: 'tcp://127.0.0.1:9' }), [])
   t.same(
     await proposed(['rmi', ''], { DOCKER_HOST: 'tcp://127.0.0.1:9' }),
     ['shop:2.3'],

@@ -172,9 +172,9 @@ t.test('stowage layer check, inspect and diff say what is wrong with what is not
     t.match(
       await stowage(['layer', ...words, 'system.wim'], { cwd }),
       {
-        code: 4,
+        code: 1,
         stdout: '',
-        stderr: /^stowage: system\.wim is a WIM, not a layer\nhint: .+ with stowage layer from-wim\.\n$/,
+        stderr: /^stowage: system\.wim is a WIM file, not a layer\nhint: .+ with stowage layer from-wim\.\n$/,
       },
       words.join(' '),
     )

@@ -61,6 +61,14 @@ t.test('a short scheme with a wrong letter gets "did you mean" if the path exist
       code: 2,
       stderr: `"${text}" is not a location\nhint: Did you mean ${meant}?`,
     })
+  for (const [text, meant] of [
+    ['ocii:new', 'oci:new'],
+    ['win:new.wim', 'wim:new.wim'],
+  ] as const)
+    t.match(await stowage(['copy', 'oci:layout', text], { cwd }), {
+      code: 2,
+      stderr: `"${text}" is not a location\nhint: Did you mean ${meant}?`,
+    })
 })
 
 t.test('an OCI layout in place of a bundle is called one, with the commands that take it', async t => {

@@ -137,3 +137,12 @@ t.test(
     t.match(stderr, /docker-daemon: has no image of registry\.example\/shop/)
   },
 )
+
+t.test('push - says what to do if no engine answers and there is no default store', async t => {
+  const cwd = t.testdir()
+  const env = { HOME: cwd, DOCKER_CONFIG: cwd, DOCKER_HOST: '', XDG_RUNTIME_DIR: cwd, STOWAGE_STORE: `${cwd}/store` }
+  const { code, stderr } = await stowage(['push', 'registry.example/shop:1'], { cwd, env })
+  t.equal(code, 3, stderr)
+  t.match(stderr, 'no Docker Engine answers, and there is no default store yet\nhint: Start the engine')
+  t.match(stderr, 'stowage pull NAME')
+})

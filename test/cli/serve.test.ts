@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { blobPath } from '../../src/oci/layout.js'
+import { makeAuthority } from '../support/authority.js'
 import { writeBundle } from '../support/bundles.js'
 import { type CommandResult, stowage } from '../support/command.js'
 import { flipped, layeredImage, multiPlatformImage } from '../support/images.js'
@@ -233,6 +234,41 @@ t.test('serve - says what it serves and how to pull it, and warns of plain http 
   const half = await stowage(['serve', 'a', '--tls-cert', 'x.crt'], { cwd })
   t.equal(half.code, 2)
   t.match(half.stderr, /must be given together/)
+})
+
+t.test('serve - logs who speaks http to https, the reverse, and who does not accept the certificate', async t => {
+  const cwd = t.testdir()
+  await writeBundle(join(cwd, 'a'), { 'shop:2.3': small })
+  const authority = makeAuthority(cwd, 'lab')
+  const { certFile, keyFile } = authority.sign('site', 'subjectAltName=IP:127.0.0.1', -1)
+  const secure = await serving(t, cwd, ['a', '--tls-cert', certFile, '--tls-key', keyFile])
+  t.match(secure.document, { warnings: [/site\.crt expired on \d{4}-\d\d-\d\d: clients refuse it/] })
+  const failsWith = async (code: number, ...words: readonly string[]) =>
+    await t.rejects(run('curl', ['--silent', ...words], { cwd }), { code }, words.join(' '))
+  await failsWith(52, `http://${secure.server}/v2/`)
+  await failsWith(60, '--cacert', authority.file, `https://${secure.server}/v2/`)
+  secure.child.kill('SIGINT')
+  const { stderr } = await secure.ended
+  t.match(
+    stderr,
+    /"type":"connection".*"client":"127\.0\.0\.1","reason":"spoke plain http, but this server speaks https"/,
+  )
+  t.match(stderr, /"type":"connection".*"reason":"does not accept this server's certificate"/)
+  const output = join(cwd, 'shown')
+  let child: ChildProcess | undefined
+  const ended = stowage(['serve', 'a', '--listen', '127.0.0.1:0'], { cwd, output, onSpawn: it => (child = it) })
+  t.teardown(() => void child?.kill())
+  let server: string | undefined
+  for (; server === undefined; await new Promise(resolve => setTimeout(resolve, 25)))
+    server = /http:\/\/(\S+) until/.exec(readFileSync(output, 'utf8'))?.[1]
+  await failsWith(35, `https://${server}/v2/`)
+  await run('curl', ['--silent', '--fail', `http://${server}/v2/`])
+  const bad = await run('curl', ['--silent', '-X', 'BAD METHOD', '-w', '%{http_code}', `http://${server}/v2/`])
+  t.equal(bad.stdout, '400', 'what is no request is answered as before')
+  child?.kill('SIGINT')
+  const { stderr: log } = await ended
+  t.match(log, /^\S+ 127\.0\.0\.1 - spoke https, but this server speaks plain http$/m)
+  t.match(log, /GET \/v2\/ 200/)
 })
 
 t.test('serve - sends a bad blob to nobody whole, outlives its medium, and the log says why', async t => {

@@ -1,11 +1,12 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer as createSocket } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { stowage } from '../support/command.js'
+import type { ProgressEvent } from '../../src/progress.js'
+import { commandFile, stowage } from '../support/command.js'
 import { layeredImage, writeLayout } from '../support/images.js'
 import { startServer } from '../support/registry.js'
 import { scratch } from '../support/scratch.js'
@@ -203,6 +204,31 @@ t.test('numbers stay on a terminal of any width', async t => {
     if (width === 120) t.match(numbers, '[', 'the bar is there where it fits')
     if (!numbers.includes('[')) t.ok(numbers.length + bar >= width, `no bar where it does not fit: ${numbers}`)
   }
+})
+
+t.test('compressing a bundle and handing it to a slow reader are seen', async t => {
+  const { cwd, env } = home(t)
+  await writeLayout(join(cwd, 'layout'), { 'shop:1': await layeredImage(1, { size: 5_000_000 }) })
+  const run = await inTerminal(['pack', 'oci:layout', '-o', 'out.tar.xz'], { cwd, env })
+  t.equal(run.code, 0, run.text)
+  t.ok(
+    drawnLines(run.text).some(line => /^compress out\.tar\.xz/.test(line)),
+    run.text,
+  )
+  const { stderr } = await stowage(['pack', 'oci:layout', '-o', 'again.tar.xz', '--progress', 'json'], { cwd, env })
+  const bytes = stderr
+    .split('\n')
+    .flatMap(line => (/"bytes".*again/.test(line) ? [JSON.parse(line) as ProgressEvent] : []))
+  t.match(bytes.at(-1), { type: 'bytes', subject: 'again.tar.xz', done: Number, total: Number })
+  const last = bytes.at(-1)
+  t.ok(last?.type === 'bytes' && last.done === last.total, 'all is done at the end')
+  const slow = `${process.execPath} ${commandFile()} pack oci:layout -o - --progress json | (sleep 1; cat >/dev/null)`
+  const piped = spawnSync('sh', ['-c', slow], {
+    cwd,
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
+    encoding: 'utf8',
+  })
+  t.match(piped.stderr, /"stage":"write","subject":"standard output"[^]*"bytes","subject":"standard output"/)
 })
 
 t.test('short work says nothing in a log', async t => {

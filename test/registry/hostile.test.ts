@@ -176,7 +176,7 @@ t.test('a foreign layer is not fetched from files, nor from this machine, for a 
     domain: 'registry.example',
     host: 'registry.example',
     scheme: 'https',
-    tls: { ca: [], cert: undefined, key: undefined },
+    tls: { ca: [], cert: undefined, key: undefined, file: '', keyFile: '', hollow: [] },
   } as const
   await using client = new RegistryClient(new RegistryConnection(endpoint, QUICK), 1)
   for (const url of [

@@ -1,4 +1,5 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createServer as createPlainServer } from 'node:http'
 import { createServer, type ServerOptions } from 'node:https'
 import { join } from 'node:path'
@@ -21,6 +22,7 @@ const elsewhere = lab.sign('elsewhere', 'subjectAltName=DNS:registry.example,IP:
 const client = lab.sign('client', 'extendedKeyUsage=clientAuth')
 const stranger = other.sign('stranger', 'extendedKeyUsage=clientAuth')
 const old = lab.sign('old', 'extendedKeyUsage=clientAuth', -1)
+const locked = execFileSync('openssl', ['pkey', '-in', client.keyFile, '-aes256', '-passout', 'pass:word'])
 
 /** A home with an image in a layout, and nothing that the machine's own user has. */
 async function home(t: Test): Promise<{ cwd: string; env: Record<string, string> }> {
@@ -159,6 +161,15 @@ t.test('--insecure is for plain http: a server with TLS is named, and so is what
   }
 })
 
+t.test('find - takes --insecure as every command that asks a registry does', async t => {
+  const { cwd, env } = await home(t)
+  const domain = await secureServer(t, server)
+  await stowage(['source', 'add', 'lab', `docker://${domain}/nanoserver`], { cwd, env })
+  const { code, stderr } = await stowage(['find', '--insecure', domain], { cwd, env })
+  t.equal(code, 6)
+  t.match(stderr, `source lab: ${domain} speaks https, not plain http`)
+})
+
 t.test('https spoken to a port for http is named', async t => {
   const { cwd, env } = await home(t)
   // 0.0.0.0 is not loopback, so https is taken for granted, and leads to this machine
@@ -244,7 +255,20 @@ t.test('a client certificate that is missing, strange, expired, or unusable is n
       failsAtOnce(t, await ask(), message, hint, name)
     }
     cpSync(client.keyFile, join(folder, 'client.key'))
-    failsAtOnce(t, await ask(), /client certificate for \S+ in \S+client\.cert cannot be used/, hint, 'key of another')
+    const unusable = `client certificate for ${domain} cannot be used: `
+    for (const [name, key, fault] of [
+      ['key of another', client.key, /the key in \S+client\.key belongs to another certificate/],
+      ['passphrase', locked, /the key in \S+client\.key has a passphrase/],
+      ['no key', 'a key', /\S+client\.key has no private key in PEM format/],
+      ['cut short', client.key.subarray(0, 100), /\S+client\.key has no private key in PEM format/],
+    ] as const) {
+      writeFileSync(join(folder, 'client.key'), key)
+      failsAtOnce(t, await ask(), new RegExp(unusable + fault.source), hint, name)
+    }
+    cpSync(client.keyFile, join(folder, 'client.key'))
+    writeFileSync(join(folder, 'client.cert'), client.cert.subarray(0, 300))
+    const cut = /\S+client\.cert has no certificate in PEM format/
+    failsAtOnce(t, await ask(), new RegExp(unusable + cut.source), hint, 'certificate cut short')
     cpSync(client.certFile, join(folder, 'client.cert'))
     const accepted = await ask()
     t.notMatch(accepted.stderr, /certificate/, 'the right one passes')
@@ -253,6 +277,33 @@ t.test('a client certificate that is missing, strange, expired, or unusable is n
   cpSync(client.certFile, join(folder, 'client.cert'))
   const alone = await stowage(['inspect', 'registry.example/x:1'], { cwd, env })
   t.match(alone, { code: 3, stderr: /client\.cert has no key: \S+client\.key does not exist\n.*must end in \.crt/ })
+  renameSync(join(folder, 'client.cert'), join(folder, 'client.crt'))
+  cpSync(client.keyFile, join(folder, 'client.key'))
+  const misnamed = await stowage(['inspect', 'registry.example/x:1'], { cwd, env })
+  t.match(misnamed, {
+    code: 3,
+    stderr: /client\.key has no client certificate: \S+client\.cert does not .*\n.*end in \.cert/,
+  })
+})
+
+t.test('a certificate of a CA that is not in PEM format is named, with the command that converts it', async t => {
+  const { cwd, env } = await home(t)
+  const registry = await startRegistry(t, [], `${tlsOf(server)}}`)
+  const folder = certificates(cwd, registry.domain)
+  const der = join(folder, 'ca.crt')
+  execFileSync('openssl', ['x509', '-in', lab.file, '-outform', 'der', '-out', der])
+  const ask = async (more = {}) =>
+    await stowage(['tags', `${registry.domain}/x`, '--progress', 'json'], { cwd, env: { ...env, ...more } })
+  const { code, stderr } = await ask()
+  t.equal(code, 6)
+  const command = /openssl (x509 -inform der -in (\S+) -out (\S+\.crt))\./.exec(stderr)
+  t.match(stderr, `hint: ${der} gives no certificate: it must be in PEM format`)
+  t.equal(command?.[2], der)
+  execFileSync('openssl', command?.[1]?.split(' ') ?? [], { cwd: folder })
+  t.match(await ask(), { code: 3 }, 'the command of the hint helps: the registry is asked, and has no such repository')
+  writeFileSync(join(cwd, 'empty.pem'), '')
+  const trusted = await ask({ SSL_CERT_FILE: join(cwd, 'empty.pem'), HOME: scratch(t), XDG_CONFIG_HOME: scratch(t) })
+  t.match(trusted, { code: 6, stderr: /empty\.pem gives no certificate/ })
 })
 
 t.test('a refused connection is told at once; after an answer it may be a restart, and is retried', async t => {

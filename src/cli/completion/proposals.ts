@@ -2,6 +2,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import type { EngineClient } from '../../engine/client.js'
 import type { StoredImage } from '../../image/image-store.js'
 import type { Transport } from '../../transport/transport.js'
 import type { LocationUse, Takes } from '../command.js'
@@ -26,6 +27,8 @@ export async function proposalsFor(
     case 'path':
     case 'directory':
       return await paths(word, takes === 'directory')
+    case 'container':
+      return beginning(await containers(), word)
     case 'image':
       return beginning(await imagesHere(), word)
     case 'image of the bundle':
@@ -102,17 +105,32 @@ async function transportWhere(fits: (transport: Transport) => boolean): Promise<
   return transports().find(fits)
 }
 
-/** Only of an engine on this machine: a key must not open connections to others. */
 async function engineImages(): Promise<readonly string[]> {
-  const { findEngineEndpoint } = await import('../../engine/endpoint.js')
-  if ((await findEngineEndpoint()).type !== 'socket') return []
-  const [{ engineAt }, { listEngineImages }] = await Promise.all([
-    import('../../engine/client.js'),
-    import('../../engine/inventory.js'),
-  ])
-  using client = await engineAt(undefined)
+  using client = await engineHere()
+  if (!client) return []
+  const { listEngineImages } = await import('../../engine/inventory.js')
   const images = await listEngineImages(client, { signal: AbortSignal.timeout(PATIENCE) })
   return images.flatMap(({ names }) => names).filter(name => !name.includes('<none>'))
+}
+
+/** The names of the containers in the engine, also of those that have ended. */
+async function containers(): Promise<readonly string[]> {
+  using client = await engineHere()
+  const found = await client?.call('GET', '/containers/json?all=1', { signal: AbortSignal.timeout(PATIENCE) })
+  const { isObject } = await import('../../oci/json.js')
+  return (Array.isArray(found) ? (found as unknown[]) : []).flatMap(container => {
+    const names = isObject(container) ? container['Names'] : undefined
+    const all: readonly unknown[] = Array.isArray(names) ? names : []
+    // Those with a second slash are names that other containers link to it by
+    return all.flatMap(name => (typeof name === 'string' && /^\/[^/]+$/.test(name) ? [name.slice(1)] : []))
+  })
+}
+
+/** Only an engine on this machine: a key must not open connections to others. */
+async function engineHere(): Promise<EngineClient | undefined> {
+  const { findEngineEndpoint } = await import('../../engine/endpoint.js')
+  if ((await findEngineEndpoint()).type !== 'socket') return undefined
+  return await (await import('../../engine/client.js')).engineAt(undefined)
 }
 
 /** The names of the images in the store at `path`; the default store has none. */

@@ -98,8 +98,10 @@ export async function writeLayerDifference(
   const { base } = options
   const below = base.type === 'wim' ? [...base.wim.parts, ...base.wim.references] : base.layers.map(({ name }) => name)
   const inputs = [...wim.parts, ...wim.references, ...below]
-  return await writeLayerFile(output, { force, inputs, signal: options.signal }, target =>
-    layerDifference(wim, target, options),
+  return await writeLayerFile(
+    output,
+    { force, inputs, signal: options.signal, onProgress: options.onProgress },
+    target => layerDifference(wim, target, options),
   )
 }
 

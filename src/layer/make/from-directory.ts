@@ -120,7 +120,7 @@ export async function writeLayerFromDirectory(
   }
   return await writeLayerFile(
     output,
-    { force, inputs: [], signal: options.signal },
+    { force, inputs: [], signal: options.signal, onProgress: options.onProgress },
     async target => await layerFromDirectory(directory, target, options),
   )
 }

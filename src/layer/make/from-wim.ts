@@ -173,7 +173,7 @@ export async function writeLayerFromWim(
 ): Promise<WindowsLayer> {
   return await writeLayerFile(
     output,
-    { force, inputs: [...wim.parts, ...wim.references], signal: options.signal },
+    { force, inputs: [...wim.parts, ...wim.references], signal: options.signal, onProgress: options.onProgress },
     target => layerFromWim(wim, target, options),
   )
 }

@@ -7,7 +7,7 @@ import { abortError, fileError, StowageError } from '../../errors.js'
 import { type LayerCompressionType, MAGIC_SIZE } from '../../oci/compression.js'
 import { type Digest, digestFromHex } from '../../oci/digest.js'
 import type { WaitOptions } from '../../progress.js'
-import { otherFile } from '../../archive/other-file.js'
+import { otherFile } from '../../tar/other-file.js'
 import type { NativeLayerReader, NativeLayerReaderResult } from '../../wim/addon.js'
 import { binding, nativeError } from '../../wim/binding.js'
 import { isWimHead } from '../../wim/header.js'
@@ -91,14 +91,12 @@ export async function openLayer(path: string, { signal }: FetchOptions = {}): Pr
 /** `error`, or a clearer one if the file is known to be something else. */
 function explained(error: unknown, head: Uint8Array, name: string): unknown {
   if (!(error instanceof StowageError) || error.code !== 'LAYER_CORRUPT') return error
-  if (isWimHead(head)) {
-    return error.withHint(
-      'Name a layer, or make one from this WIM with stowage layer from-wim.',
-      `${name} is a WIM, not a layer`,
-    )
-  }
   const other = otherFile(head)
-  return other ? error.withHint(other.hint(name), `${name} is ${other.title}, not a layer`) : error
+  if (!other) return error
+  const hint = isWimHead(head)
+    ? 'Name a layer, or make one from this WIM with stowage layer from-wim.'
+    : (other.hint?.(name) ?? 'Name a layer.')
+  return new StowageError('UNSUPPORTED', `${name} is ${other.title}, not a layer`, { hint, cause: error })
 }
 
 async function* pieces(stream: Bytes, path: string): AsyncGenerator<Uint8Array> {

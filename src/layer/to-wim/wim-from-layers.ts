@@ -187,7 +187,7 @@ export async function writeWimFromLayers(
   const inputs = layers.filter(layer => layer !== STANDARD_STREAM)
   return await writeLayerFile(
     output,
-    { force, inputs, signal: options.signal },
+    { force, inputs, signal: options.signal, onProgress: options.onProgress },
     async ({ path }) =>
       await wimFromLayers(origins, { path, name: output === STANDARD_STREAM ? wimNameOf(layers) : output }, options),
   )

@@ -1,14 +1,13 @@
-/** Recognizes files that are taken for a tar by mistake, and rejects unsupported compressions by name. */
+/** Recognizes files that are taken for a tar or a WIM by mistake, and rejects unsupported compressions by name. */
 import { StowageError } from '../errors.js'
-import { ARCHIVE_COMPRESSION_NAMES, type ArchiveCompression } from '../oci/compression.js'
-import { isWimHead } from '../wim/header.js'
+import { ARCHIVE_COMPRESSION_NAMES, type ArchiveCompression, archiveCompressionOf } from '../oci/compression.js'
 
 /** A file that is no tar. */
 export interface OtherFile {
   /** What it is, in a sentence: `a WIM file`. */
   readonly title: string
-  /** What to do with a file of this name instead. */
-  hint(name: string): string
+  /** What to do with a file of this name instead; left out if there is nothing to do with it here. */
+  hint?(name: string): string
 }
 
 const DOWNLOAD = 'A server probably sent this page in place of the file: download it again.'
@@ -19,7 +18,7 @@ const KINDS: readonly (OtherFile & { readonly magic: RegExp })[] = [
   { title: 'a 7z archive', magic: /^7z\xbc\xaf\x27\x1c/, hint: name => `Unpack it first: 7z x ${name}` },
   { title: 'a RAR archive', magic: /^Rar!\x1a\x07/, hint: name => `Unpack it first: 7z x ${name}` },
   { title: 'a cabinet file', magic: /^MSCF\0\0\0\0/, hint: name => `Unpack it first: cabextract ${name}` },
-  { title: 'a virtual disk (VHDX)', magic: /^vhdxfile/, hint: () => 'Name a bundle, an archive or a layer.' },
+  { title: 'a virtual disk (VHDX)', magic: /^vhdxfile/ },
   {
     title: 'a web page',
     magic: /^(?:\xef\xbb\xbf)?\s*<(?:!doctype|html)/i,
@@ -30,11 +29,12 @@ const KINDS: readonly (OtherFile & { readonly magic: RegExp })[] = [
     magic: /^(?:(?:\xef\xbb\xbf)?<\?xml|\xff\xfe<\0\?\0)/,
     hint: () => DOWNLOAD,
   },
-  { title: 'a program', magic: /^\x7fELF/, hint: () => 'Name a bundle, an archive or a layer.' },
+  { title: 'a program', magic: /^\x7fELF/ },
 ]
 
-const WIM: OtherFile = {
+const WIM: OtherFile & { readonly magic: RegExp } = {
   title: 'a WIM file',
+  magic: /^(?:MSWIM|WLPWM)\0\0\0/,
   hint: name => `Pack it: stowage pack wim:${name} -o BUNDLE. "stowage wim verify ${name}" checks it.`,
 }
 
@@ -54,9 +54,8 @@ const OTHERS: readonly (readonly [string, string, RegExp])[] = [
 
 /** What a file is that begins with `head`, of at least 10 bytes; undefined if it may be a tar. */
 export function otherFile(head: Uint8Array): OtherFile | undefined {
-  if (isWimHead(head)) return WIM
   const text = Buffer.from(head).toString('latin1')
-  return KINDS.find(({ magic }) => magic.test(text))
+  return [WIM, ...KINDS].find(({ magic }) => magic.test(text))
 }
 
 /** Like {@link otherFile}, for what can only be told further on in the file. `read` gives fewer bytes at its end. */
@@ -92,11 +91,45 @@ export function refuseOthers(head: Uint8Array, name: string, outer?: ArchiveComp
 /** Throws UNSUPPORTED, with what to do with it instead, for a file that is no tar; `outer` as for {@link refuseOthers}. */
 export function refuseOther(other: OtherFile | undefined, name: string, outer?: ArchiveCompression): void {
   if (!other) return
-  if (outer === undefined)
-    throw new StowageError('UNSUPPORTED', `${name} is ${other.title}, not a tar`, { hint: other.hint(name) })
-  const inner = /^(.+)\.(?:gz|zst|xz)$/i.exec(name)?.[1] ?? 'FILE'
-  const then = other.hint(inner)
-  throw new StowageError('UNSUPPORTED', `${name}, decompressed, is ${other.title}, not a tar`, {
-    hint: then === other.hint('') ? then : `Decompress it: ${outer} -dc ${name} > ${inner}. ${then}`,
+  const { title, hint = () => 'Name a bundle, an archive or a layer.' } = other
+  if (outer === undefined) throw new StowageError('UNSUPPORTED', `${name} is ${title}, not a tar`, { hint: hint(name) })
+  const inner = innerName(name)
+  const then = hint(inner)
+  throw new StowageError('UNSUPPORTED', `${name}, decompressed, is ${title}, not a tar`, {
+    hint: then === hint('') ? then : `Decompress it: ${outer} -dc ${name} > ${inner}. ${then}`,
   })
+}
+
+/** What to say of a file that is no WIM, if it is known what it is. `head` is its first 512 bytes; `read` as for {@link otherFileWithin}. */
+export async function otherThanWim(
+  name: string,
+  head: Uint8Array,
+  read: (at: number, size: number) => Promise<Uint8Array>,
+): Promise<{ readonly message: string; readonly hint: string } | undefined> {
+  if (head.length === 0) return { message: `${name} is empty, not a WIM`, hint: 'Copy the file again.' }
+  const compression = archiveCompressionOf(head)
+  if (compression) {
+    const inner = innerName(name)
+    const hint = `If there is a WIM in it, decompress it first: ${compression} -dc ${name} > ${inner === 'FILE' ? 'x.wim' : inner}`
+    return { message: `${name} is compressed with ${compression}, not a WIM`, hint }
+  }
+  const other = otherFile(head) ?? (isTarHead(head) ? TAR : await otherFileWithin(head, read))
+  if (!other) return undefined
+  const { title, hint = () => 'Name a .wim, .esd or .swm file.' } = other
+  return { message: `${name} is ${title}, not a WIM`, hint: hint(name) }
+}
+
+const TAR: OtherFile = {
+  title: 'a tar',
+  hint: name =>
+    `If it has images: stowage inspect ${name.includes('/') ? name : `./${name}`}. If it is a layer: stowage layer inspect ${name}`,
+}
+
+/** By the magic of ustar, which GNU's and POSIX's tars have. */
+function isTarHead(head: Uint8Array): boolean {
+  return Buffer.from(head.subarray(257, 262)).toString('latin1') === 'ustar'
+}
+
+function innerName(name: string): string {
+  return /^(.+)\.(?:gz|zst|xz)$/i.exec(name)?.[1] ?? 'FILE'
 }
