@@ -73,7 +73,7 @@ async function fetchPartial(entry: CatalogWim, path: string, options: FetchWimOp
     if (size !== undefined) await checkSpace(dirname(path), { sizes: [size, SUM_SIZE], held })
     options.onProgress?.({ type: 'stage', stage: 'copy', subject: path })
     const fetched = await fill(partial, held, { entry, size, web, ...options, path })
-    await checkWim(partial, path)
+    await checkWim(partial)
     return { ...fetched, path: partial, resumed: held }
   } catch (error) {
     const failure = abortError(fileError(error, path), options.signal)
@@ -188,13 +188,13 @@ export async function hashOf(path: string, size: number): Promise<Hash> {
 }
 
 /** Throws NOT_A_WIM if the file is something else, such as the page of a captive portal. */
-async function checkWim(partial: string, path: string): Promise<void> {
+async function checkWim(partial: string): Promise<void> {
   try {
     await using _wim = await openWim(partial)
   } catch (error) {
     if (!(error instanceof StowageError)) throw error
     const code = error.code === 'UNSUPPORTED' ? 'NOT_A_WIM' : error.code // it should have been one
-    throw new StowageError(code, error.message.replaceAll(partial, path), {
+    throw new StowageError(code, error.message.replaceAll(partial, 'what was sent'), {
       hint: 'The source did not send a WIM: open its address in a browser.',
       cause: error,
     })

@@ -117,7 +117,7 @@ t.test('install refuses what a source has wrong, and nothing is installed and no
       stderr: /its source says sha256 [0-9a-f]{64}, but the download is [0-9a-f]{64}/,
     },
     { words: from('Short'), code: 4, stderr: /expected \d+ bytes, as its source states, but received 5000/ },
-    { words: from('Portal'), code: 4, stderr: /is not a WIM/i },
+    { words: from('Portal'), code: 4, stderr: /\/portal: what was sent is a web page, not a WIM\n/ },
     {
       words: from('Newer'),
       code: 4,
