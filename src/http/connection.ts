@@ -9,7 +9,7 @@ import { abandon, drain, readAll } from './answer.js'
 import type { Attempt, Diagnosis } from './diagnosis.js'
 import type { Endpoint } from './endpoint.js'
 import type { HttpAnswer, HttpRequest } from './exchange.js'
-import { isAbsent, isFinal, failureReason } from './failure.js'
+import { failureHint, failureReason, isAbsent, isFinal } from './failure.js'
 import { isLoopback } from './proxy.js'
 import { backoff, pause, retryAfter } from './retry.js'
 import { HttpTransport, type TransportOptions } from './transport.js'
@@ -134,7 +134,7 @@ export class HttpConnection implements AsyncDisposable {
     return new StowageError(
       'REGISTRY_UNREACHABLE',
       `${this.#hostOf(error)} cannot be reached${through}: ${failureReason(error)}`,
-      { cause: error },
+      { hint: failureHint(error), cause: error },
     )
   }
 

@@ -86,6 +86,24 @@ export function failureReason(error: unknown): string {
   }
 }
 
+/** What helps against {@link failureReason}, if anything is known to. */
+export function failureHint(error: unknown): string | undefined {
+  switch (systemCode(rootOf(error)) ?? '') {
+    case 'ECONNREFUSED':
+      return 'Check the port, and that a registry runs there.'
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'Check the name of the host. A directory or a file is written with its kind: oci:DIR, bundle:PATH.'
+    case 'ENETUNREACH':
+    case 'EHOSTUNREACH':
+    case 'ETIMEDOUT':
+    case 'UND_ERR_CONNECT_TIMEOUT':
+      return 'Check the network of this machine. A proxy is set with HTTPS_PROXY.'
+    default:
+      return undefined
+  }
+}
+
 /**
  * An error like those of the system: `code` is the name of an errno, or node:http's code for a response that is not
  * HTTP.

@@ -14,6 +14,8 @@ export interface Reference {
 const DOMAIN =
   /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?$/
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
+/** What a person writes for a file or a directory. */
+const PATH_LIKE = /^(?:\.{0,2}|~)\//
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
 
 /**
@@ -46,7 +48,10 @@ export function parseReference(text: string): Reference {
     domain.length + path.length > 254
   ) {
     const lower = text !== text.toLowerCase() ? ' Repository names are lower case.' : ''
-    throw invalid(text, `Write name[:tag], for example shop:2.3 or registry.example/team/shop:2.3.${lower}`)
+    const kind = PATH_LIKE.test(text)
+      ? ` A path is written with its kind, where a place can be named: oci:${text}.`
+      : ''
+    throw invalid(text, `Write name[:tag], for example shop:2.3 or registry.example/team/shop:2.3.${lower}${kind}`)
   }
   if (tag !== undefined && !TAG.test(tag)) throw invalid(text, 'A tag is up to 128 letters, digits, "_", "." and "-".')
   if (digest !== undefined && !isDigest(digest)) throw invalid(text, 'A digest is sha256: and 64 hex digits.')

@@ -154,8 +154,16 @@ t.test('pack - a failure that nothing came before promises no resume and leaves 
   t.teardown(() => server.close())
   const untrusted = `127.0.0.1:${(server.address() as AddressInfo).port}`
   const cases = {
-    refused: ['127.0.0.1:1', 6, /127\.0\.0\.1:1 cannot be reached: the connection was refused/],
-    'unknown host': ['nowhere.invalid', 6, /nowhere\.invalid cannot be reached: no host has this name\n/],
+    refused: [
+      '127.0.0.1:1',
+      6,
+      /127\.0\.0\.1:1 cannot be reached: the connection was refused by 127\.0\.0\.1:1\nhint: Check the port/,
+    ],
+    'unknown host': [
+      'nowhere.invalid',
+      6,
+      /nowhere\.invalid cannot be reached: no host has this name\nhint: Check the name/,
+    ],
     untrusted: [untrusted, 6, /certificate/],
     denied: [closed.domain, 5, /not for you/],
     absent: [absent.domain, 3, /team\/shop:2\.3/],
