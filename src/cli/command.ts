@@ -37,6 +37,8 @@ export interface Option<T> {
   /** The option without which this one is required. */
   readonly requiredUnless?: string
   readonly takes?: Takes
+  /** What the help calls the value, if its name and what it takes do not say it. */
+  readonly valueName?: string
   readonly hidden?: boolean
 }
 
@@ -84,6 +86,7 @@ interface OptionSettings {
   readonly hidden?: boolean
   readonly takes?: Takes
   readonly requiredUnless?: string
+  readonly valueName?: string
 }
 
 /** A boolean option. If its default is true, `--no-NAME` or `--NAME=false` switches it off. */

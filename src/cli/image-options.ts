@@ -24,8 +24,10 @@ export const HOST_OPTION = value('Docker Engine (DOCKER_HOST)', { alias: 'H' })
 
 /** For commands that may connect to a registry. */
 export const REGISTRY_OPTIONS = {
-  insecure: values('Registry (host[:port]) to reach over plain http; may be repeated'),
-  'tls-skip-verify': values('Host (host[:port]) whose certificate to accept without verifying it; may be repeated'),
+  insecure: values('Registry to reach over plain http; may be repeated', { valueName: 'HOST[:PORT]' }),
+  'tls-skip-verify': values('Host whose certificate to accept without verifying it; may be repeated', {
+    valueName: 'HOST[:PORT]',
+  }),
 } as const
 
 export const IMAGE_OPTIONS = {

@@ -44,6 +44,7 @@ export const pack = command({
     update: flag('Replace the contents of an existing bundle directory with what is packed now'),
     recovery: value('Add recovery data for as much of the bundle, such as 5%: see "stowage protect"', {
       takes: ['5%', '10%'],
+      valueName: 'PERCENT',
     }),
     'no-deep': flag('Do not decompress layers to compare them with what the images say: faster, and proves less'),
     ...PACK_FILE_OPTIONS,

@@ -14,6 +14,7 @@ export const protect = command({
     recovery: value('Recovery blocks for every hundred blocks of the bundle: as much of it may be damaged', {
       default: '5%',
       takes: ['5%', '10%'],
+      valueName: 'PERCENT',
     }),
   },
   examples: [

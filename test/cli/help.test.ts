@@ -75,7 +75,7 @@ t.test('the help of a command has its own options first, the required ones befor
     (await stowage(['pack', '--help'])).stdout,
     /\nOptions:\n +-o, --output OUTPUT +\(required, except with --dry-run\) /,
   )
-  t.match((await stowage(['images', '--help'])).stdout, /--\[no-\]trunc [^]*\(table or json; default table\)/)
+  t.match((await stowage(['images', '--help'])).stdout, /--\[no-\]trunc [^]*--format table\|json [^]*\(default table\)/)
   t.notMatch((await stowage(['find', '--help'])).stdout, /Show the version/)
 })
 

@@ -3,6 +3,7 @@ import {
   flag,
   GLOBAL_OPTIONS,
   isNegatable,
+  type LocationUse,
   namesOf,
   type Option,
   type OptionTable,
@@ -166,19 +167,23 @@ function requirement({ required, requiredUnless }: Option<unknown>): string {
   return requiredUnless === undefined ? '' : `(required, except with --${requiredUnless})`
 }
 
-/** The choices and the default. */
-function remark({ kind, choices, default: preset }: Option<unknown>): string {
-  const shown = typeof preset === 'string' || typeof preset === 'number' ? `default ${preset}` : ''
-  const said = choices === undefined ? '' : `${choices.slice(0, -1).join(', ')} or ${choices.at(-1) ?? ''}`
-  const both = [said, shown].filter(Boolean).join('; ')
-  return kind === 'flag' || both === '' ? '' : `(${both})`
+/** The default, if the help says no other. */
+function remark({ kind, default: preset }: Option<unknown>): string {
+  if (kind === 'flag' || (typeof preset !== 'string' && typeof preset !== 'number')) return ''
+  return `(default ${preset})`
 }
 
-function valueName(name: string, { kind, takes }: Option<unknown>): string {
+function valueName(name: string, { kind, takes, choices, valueName: given }: Option<unknown>): string {
+  if (given !== undefined) return given
   if (kind === 'number') return 'N'
   if (takes === 'directory') return 'DIR'
-  return operandName(name)
+  if (takes === 'path' && name !== 'output') return 'FILE'
+  if (typeof takes === 'string' && LOCATIONS.has(takes)) return 'LOCATION'
+  if (choices !== undefined) return choices.join('|')
+  return operandName(name.split('-').at(-1) ?? name) // --min-version VERSION, --volume-size SIZE
 }
+
+const LOCATIONS: ReadonlySet<string> = new Set<LocationUse>(['source', 'destination', 'load destination', 'store'])
 
 /** The name of an operand, or of the value of an option, in a synopsis. */
 export function operandName(name: string): string {

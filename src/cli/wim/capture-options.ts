@@ -35,8 +35,9 @@ export const CAPTURE_OPTIONS = {
   ...PIPABLE,
   ...REBUILD,
   ...UNSAFE_COMPACT,
-  'update-of': value('[WIMFILE:]IMAGE: do not read files that have not changed since that image; -1 is the last one', {
+  'update-of': value('Do not read files that have not changed since that image; -1 is the last one', {
     takes: 'path',
+    valueName: '[WIMFILE:]IMAGE',
   }),
   'delta-from': values('Omit blobs that this WIM holds; may be repeated', { takes: 'path' }),
   wimboot: flag('Make the image ready for WIMBoot'),

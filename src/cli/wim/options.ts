@@ -23,12 +23,18 @@ export const NO_CHECK = {
 
 export const COMPRESSION = {
   compress: value(
-    'TYPE[:LEVEL]: none, xpress (fast), lzx (maximum) or lzms (recovery); 20 is fast, 50 normal, 100 slow',
-    { takes: ['none', 'xpress', 'lzx', 'lzms'] },
+    'Compression: none, xpress (fast), lzx (maximum) or lzms (recovery); 20 is fast, 50 normal, 100 slow',
+    {
+      takes: ['none', 'xpress', 'lzx', 'lzms'],
+      valueName: 'TYPE[:LEVEL]',
+    },
   ),
   'chunk-size': value('Compression chunk size, such as 32K or 1M'),
   solid: flag('Compress files together: smaller, but slower, and slow for random access'),
-  'solid-compress': value('TYPE[:LEVEL] of solid resources (default lzms)', { takes: ['xpress', 'lzx', 'lzms'] }),
+  'solid-compress': value('Compression of solid resources (default lzms)', {
+    takes: ['xpress', 'lzx', 'lzms'],
+    valueName: 'TYPE[:LEVEL]',
+  }),
   'solid-chunk-size': value('Compression chunk size of solid resources'),
   'no-solid-sort': flag('Keep the order of files in solid resources instead of sorting them by type'),
 } as const
