@@ -86,7 +86,7 @@ To check that the kit is whole:
 
   cd KIT && sha256sum -c --quiet SHA256SUMS
 
-LICENSE is Stowage's licence, app/licenses.txt has those of what is built into it, node/*/LICENSE and app/prebuilds/*
+LICENSE is Stowage's licence, app/dist/licenses.txt has those of what is built into it, node/*/LICENSE and app/prebuilds/*
 those of Node.js and of the libraries in the addon.
 `.replaceAll('\n', '\r\n')
 }

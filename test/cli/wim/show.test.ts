@@ -208,7 +208,7 @@ t.test('wim dir and info - say what is wrong', async t => {
     [['dir', 'tree.wim', 'three'], 3, /has no image "three"/],
     [['dir', 'tree.wim', '1', '--path=/nowhere'], 3, /nowhere/],
     [['dir', 'none.wim'], 3, /none\.wim does not exist/],
-    [['dir', 'tree'], 2, /not a regular file/],
+    [['dir', 'tree'], 2, /tree is a directory, not a WIM\nhint: Name a WIM file/],
     [['dir', short], 4, /./],
     [['dir', 'tree.wim', '1', '--path'], 2, /--path requires a value/],
     [['dir', 'tree.wim', '1', '--detailed=yes'], 2, /--detailed takes no value/],
