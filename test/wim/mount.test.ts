@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -22,10 +23,10 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
-import typescript from 'typescript'
 import { incompressible } from '../../fixtures/make/bytes.js'
 import { wimlibVersion } from '../../src/wim/binding.js'
 import type { WimProgress } from '../../src/wim/progress.js'
+import { commandFile } from '../support/command.js'
 import { readStrictWim } from '../support/strict-wim.js'
 import { directoryWim, richWim, splitWim, wimlib } from '../support/wims.js'
 
@@ -534,21 +535,8 @@ function servingProcess(directory: string): number {
 /** The library as plain JavaScript, for processes of which no loader should be a part; every user may read it. */
 function compiled(t: Test): string {
   const root = scratch(t)
-  const modules = ['wim', 'windows'].flatMap(room =>
-    readdirSync(join(ROOT, 'src', room), { encoding: 'utf8', recursive: true })
-      .filter(name => name.endsWith('.ts'))
-      .map(name => join(room, name)),
-  )
-  for (const name of ['errors.ts', 'load-failure.ts', 'mounts.ts', 'native.ts', 'package-root.ts', ...modules]) {
-    const [level, module] = [typescript.ScriptTarget.ES2023, typescript.ModuleKind.ESNext]
-    const compilerOptions = { target: level, module, verbatimModuleSyntax: true }
-    const { outputText } = typescript.transpileModule(readFileSync(join(ROOT, 'src', name), 'utf8'), {
-      compilerOptions,
-    })
-    const target = join(root, 'dist', name.replace(/\.ts$/, '.js'))
-    mkdirSync(dirname(target), { recursive: true })
-    writeFileSync(target, outputText)
-  }
+  const made = join(dirname(commandFile()), '../..')
+  cpSync(join(made, 'dist'), join(root, 'dist'), { recursive: true })
   copyFileSync(join(ROOT, 'package.json'), join(root, 'package.json'))
   mkdirSync(join(root, 'build/Release'), { recursive: true })
   copyFileSync(join(ROOT, 'build/Release/stowage.node'), join(root, 'build/Release/stowage.node'))
