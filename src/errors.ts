@@ -62,6 +62,11 @@ export type ErrorCode =
   | 'ENGINE_PROTOCOL'
   | 'PLATFORM_MISMATCH'
   | 'LOAD_NOT_PROVED'
+  // signatures
+  | 'SIGNATURE_MISSING'
+  | 'SIGNATURE_INVALID'
+  | 'KEY_INVALID'
+  | 'ROLLBACK'
 
 /** Options of a {@link StowageError}. */
 export interface StowageErrorOptions {

@@ -1,4 +1,5 @@
 /** Lists what a source offers: an index on the web, a folder of WIM files, a bundle, or a repository in a registry. */
+import type { Trust } from '../signature/trust.js'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type BundleManifest } from '../bundle/manifest.js'
@@ -18,6 +19,8 @@ import type { CatalogSource } from './sources.js'
 import { isVersion, parseVersion } from './version.js'
 
 export interface ReadCatalogOptions extends WaitOptions, HttpOptions, EndpointOptions {
+  /** What must be true of a bundle that is a source. */
+  readonly trust?: Trust | undefined
   /** Called with a sentence for each entry of a source that cannot be used. */
   readonly onWarning?: ((warning: string) => void) | undefined
 }
@@ -179,7 +182,7 @@ async function savedSum(path: string): Promise<string | undefined> {
 /** The Windows images in a bundle that have one layer, as base images do. The version comes from the config. */
 async function readBundle(source: CatalogSource, options: ReadCatalogOptions): Promise<readonly CatalogEntry[]> {
   const path = source.location.slice('bundle:'.length)
-  await using reader = await openBundleReader(path, { signal: options.signal })
+  await using reader = await openBundleReader(path, { trust: options.trust, signal: options.signal })
   return reader.manifest.images.flatMap(image => bundleEntries(image, path, source))
 }
 

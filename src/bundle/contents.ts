@@ -33,11 +33,14 @@ interface BesideFile {
 
 const MIB = 1024 * 1024
 
+/** Largest file of a signature, in bytes. */
+export const SIGNATURE_LIMIT = MIB
+
 /** Signatures of bundle.json, for openssl and for cosign, by any number of keys. */
 const SIGNATURE: BesideFile = {
   name: /^bundle\.json(\.[0-9A-Za-z_-]{1,128})?\.(sig|sigstore\.json)$/,
   title: 'a signature',
-  limit: MIB,
+  limit: SIGNATURE_LIMIT,
 }
 
 /** All that may stand beside the contents of a sealed bundle, at its top. Documented in docs/bundle-format.md. */

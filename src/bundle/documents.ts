@@ -2,6 +2,7 @@
 import { DOCKER_FILE, encodeDockerManifest, encodeIndex, type NamedImage } from '../archive/heads.js'
 import type { SparseForm } from '../blob/stripped.js'
 import { thisGenerator } from '../generator.js'
+import type { Release } from '../signature/release.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
@@ -29,11 +30,12 @@ export interface BundleContents {
   readonly sparse?: SparseForm | undefined
   /** Seconds since 1970. */
   readonly epoch?: number | undefined
+  readonly release?: Release | undefined
 }
 
 /** The documents of a bundle, and what its bundle.json says. `fit` makes a head what it is on the medium. */
 export function encodeDocuments(
-  { images, files, undelivered, assumes, sparse, epoch }: BundleContents,
+  { images, files, undelivered, assumes, sparse, epoch, release }: BundleContents,
   fit: (file: string, json: Uint8Array) => Uint8Array,
 ): { readonly documents: Documents; readonly manifest: BundleManifest } {
   const documents = new Map<string, Uint8Array>([
@@ -48,6 +50,7 @@ export function encodeDocuments(
     schemaVersion: SCHEMA_VERSION,
     generator: thisGenerator(),
     ...(epoch === undefined ? {} : { created: new Date(epoch * 1000).toISOString() }),
+    ...(release ? { release } : {}),
     images: images.map(({ image, names }) => describeImage(image, names, sparse, undelivered.get(image.root.digest))),
     ...(assumes ? { assumes } : {}),
     files: [...listed]

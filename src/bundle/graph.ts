@@ -34,6 +34,9 @@ export type FindingCode =
   | 'BASE_MISSING'
   | 'VOLUME_MISSING'
   | 'VOLUME_WRONG'
+  | 'SIGNATURE_MISSING'
+  | 'SIGNATURE_INVALID'
+  | 'ROLLBACK'
 
 /** One defect: the file, and what was expected and found. */
 export interface Finding {

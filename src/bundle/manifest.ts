@@ -12,6 +12,7 @@ import { array, optionalString, parseJson, record, shown, size, string, textIn, 
 import { parsePlatform, type Platform } from '../oci/platform.js'
 import { formatReference, parseReference, type Reference } from '../oci/reference.js'
 import { MEMBER_LIMIT } from '../tar/archive.js'
+import { parseRelease, type Release } from '../signature/release.js'
 import { type BundleAssumption, optionalDigests, parseAssumption, parseFullName } from './delta.js'
 
 export const BUNDLE_FILE = 'bundle.json'
@@ -27,6 +28,8 @@ export interface BundleManifest {
   readonly generator: Generator
   /** RFC 3339; present only if SOURCE_DATE_EPOCH was set. */
   readonly created?: string
+  /** Its place in a series, if it was packed with one. */
+  readonly release?: Release
   readonly images: readonly BundleImage[]
   /** Set if it is a delta: what it leaves out, because its destination has it. */
   readonly assumes?: BundleAssumption
@@ -87,6 +90,10 @@ export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FI
     }
   })
   const created = attempt(faults, () => optionalString(object, 'created', where))
+  const release =
+    object['release'] === undefined
+      ? undefined
+      : attempt(faults, () => parseRelease(object['release'], `${where}.release`))
   const images = list(object['images'], `${where}.images`, faults, parseImage)
   const assumes =
     object['assumes'] === undefined
@@ -101,6 +108,7 @@ export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FI
     schemaVersion: SCHEMA_VERSION,
     generator,
     ...(created ? { created } : {}),
+    ...(release ? { release } : {}),
     images,
     ...(assumes ? { assumes } : {}),
     files,

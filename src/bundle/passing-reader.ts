@@ -15,6 +15,7 @@ import { isDeltaLayout } from './delta.js'
 import { type BundleFile, type OpenFilesOptions, readSmall } from './files.js'
 import type { Finding } from './graph.js'
 import { type BundleImage, type BundleManifest, describeImage, SCHEMA_VERSION, sourceImageOf } from './manifest.js'
+import { NO_SIGNATURES } from './signatures.js'
 import type { PassingFiles } from './passing-files.js'
 import { type BundleReader, entriesOf, hintFor, type Passage, readManifest } from './reader.js'
 
@@ -80,6 +81,8 @@ class PassingReader implements BundleReader, Passage {
   readonly #layers: ReadonlyMap<Digest, readonly Descriptor[]>
   readonly #options: Pick<OpenFilesOptions, 'signal' | 'onNotice'>
   doubts: readonly Finding[] = []
+  digest: Digest | undefined
+  readonly signatures = NO_SIGNATURES
   /** Paths of layers of the image that is being written, which may still be fetched. */
   #current = new Set<string>()
 
@@ -147,7 +150,8 @@ class PassingReader implements BundleReader, Passage {
 
   async complete(): Promise<BundleManifest> {
     await this.#files.drain()
-    const { manifest, doubts } = await readManifest(this.#path, this.#files, this.#options)
+    const { digest, manifest, doubts } = await readManifest(this.#path, this.#files, this.#options)
+    this.digest = digest
     this.doubts = doubts
     const known = new Set(manifest.images.map(({ root }) => root.digest))
     const extra = this.manifest.images.find(({ root }) => !known.has(root.digest))

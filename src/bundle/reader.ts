@@ -25,12 +25,19 @@ import {
 import { expectBundleLayout, leftOutOf } from './delta.js'
 import { openBundleFiles } from './open-files.js'
 import type { PassingFiles } from './passing-files.js'
+import type { SignatureReport } from '../signature/check.js'
+import type { Trust } from '../signature/trust.js'
+import { checkBundleSignatures, expectTrusted } from './signatures.js'
 
 /** An open bundle. The caller disposes of it. */
 export interface BundleReader extends ImageSource {
   readonly manifest: BundleManifest
   /** What is wrong with files that no image needs, see {@link doubtsAbout}; of a stream, known once it was read. */
   readonly doubts: readonly Finding[]
+  /** The digest of its bundle.json; of a stream that is read once, known at its end. */
+  readonly digest: Digest | undefined
+  /** Its signatures, as far as `trust` says whom to trust; empty for a stream that is read once. */
+  readonly signatures: SignatureReport
   /** The files that actually exist, by path. */
   readonly files: ReadonlyMap<string, BundleFile>
   /** The content of one file, not verified. Throws BLOB_MISSING. */
@@ -57,6 +64,8 @@ export interface Passage {
 export interface BundleReaderOptions extends OpenFilesOptions {
   /** Selects one image by name, tag or digest; all images if omitted. */
   readonly ref?: string | undefined
+  /** What must be true of its bundle.json; a stream is then stored first. */
+  readonly trust?: Trust | undefined
 }
 
 /**
@@ -66,11 +75,16 @@ export interface BundleReaderOptions extends OpenFilesOptions {
  * what {@link openBundleFiles} throws.
  */
 export async function openBundleReader(path: string, options: BundleReaderOptions = {}): Promise<BundleReader> {
-  const { ref } = options
-  const files = await openBundleFiles(path, options)
+  const { ref, trust } = options
+  const files = await openBundleFiles(path, trust ? { ...options, passing: false } : options)
   try {
     if (isPassing(files)) return await openPassing(path, files, options)
-    return new Reader(path, files, await readManifest(path, files, options), ref)
+    const bytes = await readBundleFile(path, files, options)
+    // Before anything else in it is believed
+    const bundle = { path, more: options.more, files, bytes, release: parseBundleManifest(bytes).release }
+    const signatures = await checkBundleSignatures(bundle, trust)
+    if (trust) await expectTrusted(bundle, signatures, trust)
+    return new Reader(path, files, await readManifest(path, files, options), signatures, ref)
   } catch (error) {
     await files[Symbol.asyncDispose]()
     throw error
@@ -98,13 +112,23 @@ class Reader implements BundleReader {
   readonly manifest: BundleManifest
   readonly leftOut: ReadonlyMap<Digest, LeftOutBlob> | undefined
   readonly doubts: readonly Finding[]
+  readonly digest: Digest
+  readonly signatures: SignatureReport
   readonly #path: string
   readonly #files: BundleFiles
   readonly #ref: string | undefined
   readonly referrers: NonNullable<ImageSource['referrers']>
 
-  constructor(path: string, files: BundleFiles, { manifest, doubts }: ReadManifest, ref: string | undefined) {
+  constructor(
+    path: string,
+    files: BundleFiles,
+    { digest, manifest, doubts }: ReadManifest,
+    signatures: SignatureReport,
+    ref: string | undefined,
+  ) {
     this.#path = path
+    this.digest = digest
+    this.signatures = signatures
     this.#files = files
     this.manifest = manifest
     this.doubts = doubts
@@ -163,6 +187,8 @@ export function entriesOf({ images }: BundleManifest): readonly NamedEntry[] {
 }
 
 export interface ReadManifest {
+  /** Of bundle.json. */
+  readonly digest: Digest
   readonly manifest: BundleManifest
   readonly doubts: readonly Finding[]
 }
@@ -176,8 +202,7 @@ export async function readManifest(
   files: BundleFiles,
   { signal, onNotice }: Pick<OpenFilesOptions, 'signal' | 'onNotice'>,
 ): Promise<ReadManifest> {
-  refuseOther(path, files)
-  const bytes = await readSmall(files, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
+  const bytes = await readBundleFile(path, files, { signal })
   const manifest = parseBundleManifest(bytes)
   const sums = parseChecksums(await readSmall(files, CHECKSUMS_FILE, DOCUMENT_LIMIT, signal))
   expectDigest(BUNDLE_FILE, bytes, sums.get(BUNDLE_FILE), CHECKSUMS_FILE)
@@ -192,7 +217,16 @@ export async function readManifest(
   }
   const doubts = await doubtsAbout(files, manifest, sums, signal)
   for (const sentence of doubtsText(path, doubts)) onNotice?.(sentence)
-  return { manifest, doubts }
+  return { digest: digestOf(bytes), manifest, doubts }
+}
+
+async function readBundleFile(
+  path: string,
+  files: BundleFiles,
+  { signal }: Pick<OpenFilesOptions, 'signal'>,
+): Promise<Uint8Array> {
+  refuseOther(path, files)
+  return await readSmall(files, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
 }
 
 function refuseOther(path: string, { files }: BundleFiles): void {

@@ -1,4 +1,5 @@
 /** How large a bundle will be, to the byte, and what else would be smaller. */
+import type { Release } from '../signature/release.js'
 import { basename } from 'node:path'
 import { type NamedImage, reserveHeads } from '../archive/heads.js'
 import type { Advice } from '../archive/space.js'
@@ -33,6 +34,7 @@ export interface PlannedBundle {
   readonly assumes?: BundleAssumption | undefined
   readonly sparse?: SparseForm | undefined
   readonly epoch?: number | undefined
+  readonly release?: Release | undefined
   /** Number of further images, whose layers are created while packing. */
   readonly pendingImages?: number | undefined
 }
@@ -57,7 +59,7 @@ const ANY = digestFromHex('0'.repeat(64))
 
 /** Sizes of all files of `bundle`, as a directory or as a tar; without those that are pending. */
 export function measureBundle(bundle: PlannedBundle, tar: boolean): BundleSize {
-  const { files = [], assumes, sparse, epoch, undelivered = new Map() } = bundle
+  const { files = [], assumes, sparse, epoch, release, undelivered = new Map() } = bundle
   const given = inOrder(bundle.images)
   const left = leftOut(assumes)
   const images = merged(given)
@@ -72,7 +74,7 @@ export function measureBundle(bundle: PlannedBundle, tar: boolean): BundleSize {
   ])
   const padded = (file: string, json: Uint8Array): Uint8Array =>
     tar ? new Uint8Array(Math.max(json.length, file === INDEX_FILE ? heads.index : heads.docker)) : json
-  const { documents } = encodeDocuments({ images, files: listed, undelivered, assumes, sparse, epoch }, padded)
+  const { documents } = encodeDocuments({ images, files: listed, undelivered, assumes, sparse, epoch, release }, padded)
   const others = new Map([
     ...[...documents].map(([path, { length }]) => [path, length] as const),
     ...files.map(({ path, size }) => [path, size] as const),

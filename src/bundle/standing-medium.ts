@@ -204,11 +204,15 @@ class StandingMedium implements BundleMedium {
     ])
   }
 
-  /** Compares the images and files only: the rest may come from another version of Stowage. */
+  /** Compares the release, the images and files only: the rest may come from another version of Stowage. */
   #isSame(documents: Documents): boolean {
     const other = parseBundleManifest(documents.get(BUNDLE_FILE) ?? new Uint8Array())
-    const contents = ({ images, files }: BundleManifest): string =>
-      JSON.stringify([images, files.filter(({ path }) => path.startsWith(`${BLOBS}/`) || path.startsWith(`${FILES}/`))])
+    const contents = ({ release, images, files }: BundleManifest): string =>
+      JSON.stringify([
+        release,
+        images,
+        files.filter(({ path }) => path.startsWith(`${BLOBS}/`) || path.startsWith(`${FILES}/`)),
+      ])
     return contents(other) === contents(this.#manifest)
   }
 

@@ -6,13 +6,12 @@ import { HashPool } from '../blob/hash-pool.js'
 import { abortError, StowageError } from '../errors.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
-import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
+import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
 import { DOCUMENT_LIMIT, INCOMPLETE_FILE, isBeside, REQUIRED_DOCUMENTS, tooLargeBeside } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
-import type { BundleAssumption } from './delta.js'
 import { type Expectation, expectations } from './expectations.js'
 import { type Finding, verifyGraph } from './graph.js'
-import { LayerComparison, type LayerProofs } from './layer-comparison.js'
+import { LayerComparison } from './layer-comparison.js'
 import { LayerHash } from './layer-hash.js'
 import {
   BUNDLE_FILE,
@@ -23,32 +22,11 @@ import {
 } from './manifest.js'
 import { openBundleFiles } from './open-files.js'
 import { hintFor } from './reader.js'
-import { type CheckedVolumes, lookAtVolumes, verifyVolumes } from './verify-volumes.js'
+import { NO_SIGNATURES, verifySignatures } from './signatures.js'
+import { inOrder, NOTHING_PROVED, type VerifyReport, withSignatures } from './verify-report.js'
+import type { Trust } from '../signature/trust.js'
+import { lookAtVolumes, verifyVolumes } from './verify-volumes.js'
 import { findVolumes } from '../volumes/find.js'
-
-export interface VerifyReport {
-  readonly path: string
-  /** There are no findings. */
-  readonly ok: boolean
-  /** Number of files whose content was read; `size` is their total size in bytes. */
-  readonly files: number
-  readonly size: number
-  /** The size of the bundle's own file in bytes, if it is one and not a stream. */
-  readonly archiveSize?: number
-  /** The images in bundle.json; empty if it cannot be read. */
-  readonly images: readonly BundleImage[]
-  /** Sorted by path, then by code. */
-  readonly findings: readonly Finding[]
-  /** Whether layers were decompressed and compared with what the configs of the images say of them. */
-  readonly deep: boolean
-  readonly layers: LayerProofs
-  /** What a delta leaves out. Whether it is at the destination, only the destination can tell. */
-  readonly assumes?: BundleAssumption
-  /** Whether the check ended early, at 10,000 findings; otherwise left out. */
-  readonly stopped?: true
-  /** Set if some volumes are missing or wrong, so that nothing was read, or if they were checked alone. */
-  readonly volumes?: CheckedVolumes
-}
 
 export interface VerifyBundleOptions extends Pick<
   OpenFilesOptions,
@@ -56,6 +34,8 @@ export interface VerifyBundleOptions extends Pick<
 > {
   /** Decompress layers, and compare what is in them with the diffIDs in the configs of their images (the default). */
   readonly deep?: boolean | undefined
+  /** Who must have signed it, and what it must not be older than: anything else is a finding. */
+  readonly trust?: Trust | undefined
   /** Checks the volumes that are there, whether or not others are missing. */
   readonly alone?: boolean | undefined
 }
@@ -64,9 +44,6 @@ export interface VerifyBundleOptions extends Pick<
 const FINDING_LIMIT = 10_000
 /** The longest message of a finding, in characters: it may quote the bundle. */
 const MESSAGE_LIMIT = 2000
-/** What a report says if no content was read. */
-export const NOTHING_PROVED = { images: [], deep: false, layers: { proved: 0, unproved: [] } } as const
-
 /** Files of at least this size in bytes are hashed in the thread pool. */
 const POOLED = 4 * 1024 * 1024
 
@@ -78,7 +55,7 @@ const POOLED = 4 * 1024 * 1024
  * check, INVALID_TAR for a file that is not a tar and is not named `.tar`, ABORTED.
  */
 export async function verifyBundle(path: string, options: VerifyBundleOptions = {}): Promise<VerifyReport> {
-  const { deep = true, signal, onProgress, more = [], askForVolume, alone = false } = options
+  const { deep = true, trust, signal, onProgress, more = [], askForVolume, alone = false } = options
   onProgress?.({ type: 'stage', stage: 'verify', subject: path })
   const volumes = await findVolumes([path, ...more])
   if (alone && !volumes)
@@ -93,7 +70,8 @@ export async function verifyBundle(path: string, options: VerifyBundleOptions = 
   await using files = opened
   try {
     const check = new Check(files, deep, signal, done => onProgress?.({ type: 'bytes', subject: path, ...done }))
-    const report = await check.run(path)
+    const signed = await verifySignatures({ path, more, files }, trust, signal)
+    const report = withSignatures(await check.run(path), signed)
     onProgress?.({ type: 'done', subject: path })
     const found = volumes ? undefined : await stat(path).catch(() => undefined) // standard input
     const archiveSize = volumes?.total ?? (found?.isFile() ? found.size : undefined)
@@ -191,7 +169,7 @@ class Check {
   }
 
   #report(path: string, images: readonly BundleImage[]): VerifyReport {
-    const findings = once(this.#findings).sort((a, b) => comparePaths(a.path, b.path) || comparePaths(a.code, b.code))
+    const findings = inOrder(once(this.#findings))
     const read = { files: this.#digests.size, size: this.#size }
     return {
       path,
@@ -199,6 +177,7 @@ class Check {
       ...read,
       images,
       deep: this.#deep,
+      signatures: NO_SIGNATURES,
       layers: this.#layers.proofs(this.#files.files, 'its bytes are not what its name says'),
       findings,
     }

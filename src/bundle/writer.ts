@@ -15,6 +15,7 @@ import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import { formatReference, namesOnce, type Reference } from '../oci/reference.js'
 import type { OnProgress, WaitOptions } from '../progress.js'
+import type { Release } from '../signature/release.js'
 import { carriedPath, describeFile } from './carried.js'
 import { comparePaths } from './checksums.js'
 import type { BundleAssumption } from './delta.js'
@@ -37,6 +38,8 @@ export interface BundleWriterOptions {
   readonly signal?: AbortSignal | undefined
   /** SOURCE_DATE_EPOCH, in seconds since 1970, for `created` and the times in a tar; if omitted, no `created` and 0. */
   readonly epoch?: number | undefined
+  /** Its place in a series, which bundle.json says. */
+  readonly release?: Release | undefined
   /** Updates a bundle that already exists in the directory; without this, only the same bundle may be written again. */
   readonly update?: boolean | undefined
   /** `keep`: lists a sparse index as it is, without replacing it with a complete one. */
@@ -120,20 +123,30 @@ const UNPLANNED = 16
  */
 export async function openBundleWriter(
   path: string,
-  { signal, epoch, update = false, sparse, verify, deep = true, onProgress, volumes }: BundleWriterOptions = {},
+  {
+    signal,
+    epoch,
+    release,
+    update = false,
+    sparse,
+    verify,
+    deep = true,
+    onProgress,
+    volumes,
+  }: BundleWriterOptions = {},
 ): Promise<BundleWriter> {
   if (volumes) {
     expectVolumes(path, volumes.size)
     const { openVolumesMedium } = await import('./volumes-medium.js')
     const medium = openVolumesMedium(path, volumes.size, epoch ?? 0, { signal, verify, ...volumes })
-    return new Writer(medium, { signal, epoch, sparse, deep }, { path, tar: true, volumeSize: volumes.size })
+    return new Writer(medium, { signal, epoch, release, sparse, deep }, { path, tar: true, volumeSize: volumes.size })
   }
   const readBack = await openReadBack(path, verify, { signal, onProgress })
   const medium = isTarPath(path)
     ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, { signal, onProgress, readBack })
     : ((await openStandingMedium(path, update, readBack)) ?? (await openDirectoryMedium(path, readBack)))
   const form = { path, tar: isTarPath(path), compression: compressionOfName(path), readBack }
-  return new Writer(medium, { signal, epoch, sparse, deep }, form)
+  return new Writer(medium, { signal, epoch, release, sparse, deep }, form)
 }
 
 /** What a bundle is on its medium. */
@@ -145,6 +158,7 @@ class Writer implements BundleWriter {
   readonly #medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written' | 'foresee'>
   readonly #signal: AbortSignal | undefined
   readonly #epoch: number | undefined
+  readonly #release: Release | undefined
   readonly #sparse: SparseForm | undefined
   readonly #form: WriterForm
   readonly #images = new Map<Digest, NamedImage>()
@@ -163,12 +177,13 @@ class Writer implements BundleWriter {
 
   constructor(
     medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written' | 'foresee'>,
-    { signal, epoch, sparse, deep = true }: BundleWriterOptions,
+    { signal, epoch, release, sparse, deep = true }: BundleWriterOptions,
     form: WriterForm,
   ) {
     this.#medium = medium
     this.#signal = signal
     this.#epoch = epoch
+    this.#release = release
     this.#sparse = sparse
     if (deep) this.#layers = new ProvingSink(medium, signal)
     this.#form = form
@@ -226,6 +241,7 @@ class Writer implements BundleWriter {
       pendingImages,
       sparse: this.#sparse,
       epoch: this.#epoch,
+      release: this.#release,
     }
     await this.#medium.reserve(headsOf(images, planned))
     await this.#medium.assign(orderOf(images.map(({ image }) => carriedOf(image, this.#leftOut))))
@@ -322,6 +338,7 @@ class Writer implements BundleWriter {
         assumes: this.#assumes,
         sparse: this.#sparse,
         epoch: this.#epoch,
+        release: this.#release,
       },
       (file, json) => this.#medium.fit(file, json),
     )

@@ -89,6 +89,16 @@ export const COMMANDS: CommandTable = {
     describe: 'Load the images of a bundle, checking every byte on the way',
     load: async () => (await import('./load.js')).load,
   },
+  sign: {
+    command: 'sign <bundle..>',
+    describe: 'Sign a bundle, so that a site can check who made it',
+    load: async () => (await import('./sign.js')).sign,
+  },
+  keygen: {
+    command: 'keygen [name]',
+    describe: 'Make a pair of keys to sign bundles with',
+    load: async () => (await import('./keygen.js')).keygen,
+  },
   split: {
     command: 'split <bundle>',
     describe: 'Cut a bundle into volumes, for media that cannot hold a file of its size',
@@ -268,6 +278,8 @@ export const COMMAND_GROUPS: readonly { readonly title: string; readonly names: 
       'diff',
       'merge',
       'protect',
+      'sign',
+      'keygen',
       'kit',
       'schema',
       'prune',

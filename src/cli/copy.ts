@@ -1,4 +1,5 @@
 /** `stowage copy`: copies an image from one location to another. */
+import { policyTrust } from './trust-options.js'
 import { DEFAULT_STORE, imageForms, sourceForms } from './locations.js'
 import { command, required, value, type Values } from './command.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
@@ -57,6 +58,7 @@ export async function runCopy(
     verify,
     layer,
     wim: { threads: layer.threads },
+    trust: await policyTrust(),
     onNotice: notice,
     signal,
     onProgress,

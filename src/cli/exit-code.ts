@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.js'
 
 export const EXIT_FAILED = 1
 export const EXIT_INTEGRITY = 4
+export const EXIT_SIGNATURE = 9
 export const EXIT_MEDIUM = 11
 
 /** What each number means, as the help, docs/commands.md and docs/json-output.md say it. */
@@ -16,6 +17,7 @@ export const EXIT_MEANINGS: Readonly<Record<string, string>> = {
   '6': 'unreachable',
   '7': 'no space',
   '8': 'engine refused the image or the load could not be verified',
+  '9': 'signature, key or serial number refused',
   '10': 'registry refused the request',
   '11': 'medium failed',
   '129, 130 and 143': 'interrupted',
@@ -64,6 +66,10 @@ const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   ENGINE_PROTOCOL: 8,
   PLATFORM_MISMATCH: 8,
   LOAD_NOT_PROVED: 8,
+  SIGNATURE_MISSING: EXIT_SIGNATURE,
+  SIGNATURE_INVALID: EXIT_SIGNATURE,
+  KEY_INVALID: EXIT_SIGNATURE,
+  ROLLBACK: EXIT_SIGNATURE,
   REGISTRY_REFUSED: 10,
   MEDIUM_FAILED: EXIT_MEDIUM,
   ABORTED: 130,

@@ -1,4 +1,5 @@
 /** `stowage find` and `stowage save`: find base OS images in the registered sources, and save them as WIM files. */
+import { policyTrust } from './trust-options.js'
 import { anyNumber, command, flag, value, type Values, values } from './command.js'
 import { text } from 'node:stream/consumers'
 import { chooseCandidates } from '../base-image/candidates.js'
@@ -171,6 +172,7 @@ export async function query(
     everySource,
     sources: options.source,
     ...readRegistryOptions(options),
+    trust: await policyTrust(),
     signal,
     onNotice: notice,
     onProgress,

@@ -1,4 +1,5 @@
 /** `stowage install`: installs Windows base OS images from the registered sources or from WIM files. */
+import { policyTrust } from './trust-options.js'
 import { additiveForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, value, type Values, values } from './command.js'
 import { chooseCandidates } from '../base-image/candidates.js'
@@ -77,6 +78,7 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
     layer,
     skipCheck: options['skip-check'],
     whatIf: options['what-if'] || options['dry-run'],
+    trust: await policyTrust(),
     signal,
     onProgress,
     onNote: note,

@@ -11,6 +11,7 @@ import { deliveredText } from './arrival-text.js'
 import { count, lostText, printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
 import { namesVolumes } from '../volumes/find.js'
+import { readTrustOptions, signatureText, TRUST_OPTIONS } from './trust-options.js'
 import { volumeAsker } from './volume-options.js'
 
 /** --platform and --referrers mean something of their own here. */
@@ -31,12 +32,14 @@ export const load = command({
       { takes: PLATFORMS },
     ),
     referrers: flag('With IMAGEs or --platform: also load what refers to the images, such as signatures and SBOMs'),
+    ...TRUST_OPTIONS,
     receipt: value('Write an inventory of what is there afterwards to this file, for "pack --have"', { takes: 'path' }),
     ...OTHER_OPTIONS,
   },
   examples: [
     ['load /media/stick/site-a', 'Everything into the Docker Engine'],
     ['load /media/stick/site-a --to docker://registry.example:5000/mirror', 'Everything into the registry of the site'],
+    ['load site-a.tar --key plant.pub', 'Only if it is signed by this key'],
     ['load site-a.tar shop:2.3', 'One image of the bundle'],
     ['load /media/stick1 /media/stick2', 'A bundle in volumes on two sticks'],
     ['load - < site-a.tar.zst', 'A compressed bundle, or one from a pipe'],
@@ -51,13 +54,16 @@ export const load = command({
     const more: string[] = []
     const names: string[] = []
     for (const word of image) ((await namesVolumes(word)) ? more : names).push(word)
+    const { trust, receipts } = await readTrustOptions(options)
     const askForVolume = volumeAsker(session)
     const settings = {
       ...readImageOptions(options),
       to,
       names,
       more,
+      trust,
       receipt,
+      receipts,
       askForVolume,
       onNotice: notice,
       signal,
@@ -73,12 +79,12 @@ export const load = command({
       if (id === undefined) continue
       for (const line of deliveredText(familiarNames(image.names), { ...image, id })) note(`note: ${line}`)
     }
-    report(document(result), text(result))
+    report(document(result), `${printable(signatureText(result.signatures, trust))}${text(result)}`)
     reportFailures(result.images, ({ names }) => familiarNames(names))
   },
 })
 
-function document({ path, to, images, present, doubts }: LoadResult): Readonly<Record<string, unknown>> {
+function document({ path, to, images, present, signatures, doubts }: LoadResult): Readonly<Record<string, unknown>> {
   return {
     schema: 'stowage.load/v1',
     path,
@@ -88,6 +94,7 @@ function document({ path, to, images, present, doubts }: LoadResult): Readonly<R
       ...image,
       ...errorDocument(error),
     })),
+    ...(signatures.signatures.length > 0 ? { signatures } : {}),
     ...(doubts.length > 0 ? { doubts } : {}),
   }
 }

@@ -1,4 +1,5 @@
 /** `stowage merge`: makes a whole bundle from a delta and what it leaves out. */
+import { policyTrust } from './trust-options.js'
 import { StowageError } from '../errors.js'
 import { formatSize } from '../size-text.js'
 import { mergeBundles, type MergeResult } from '../verbs/merge.js'
@@ -34,6 +35,7 @@ export const merge = command({
       })
     const result = await mergeBundles(bases.reverse(), delta, output, {
       verify,
+      trust: await policyTrust(),
       signal,
       onProgress,
       onNotice: notice,

@@ -1,6 +1,7 @@
 /** `stowage pack`: packs images into a bundle. */
+import { policyTrust } from './trust-options.js'
 import { sourceForms } from './locations.js'
-import { anyNumber, command, flag, value, values } from './command.js'
+import { anyNumber, command, flag, number, value, values } from './command.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { BundleAssumption } from '../bundle/delta.js'
 import type { BundleImage } from '../bundle/manifest.js'
@@ -18,6 +19,9 @@ import { packedText } from './arrival-text.js'
 import { parsePercent, protectText } from './protect.js'
 import { count, printable, skippedText, table } from './render.js'
 import { formatSize } from '../size-text.js'
+import type { Release } from '../signature/release.js'
+import { PASSPHRASE_FILE, readSigner, SIGN_COMMAND } from './sign-options.js'
+import { signedText } from './sign.js'
 import { VERIFY_OPTION, verifiedDocument, verifiedText, verifyAgain } from './verify-option.js'
 import { mediumAsker, parseVolumeSize, VOLUME_SIZE_OPTION } from './volume-options.js'
 
@@ -42,6 +46,11 @@ export const pack = command({
     ),
     verify: VERIFY_OPTION,
     update: flag('Replace the contents of an existing bundle directory with what is packed now'),
+    serial: number('Serial number of the bundle, so that an older one is refused where this was loaded'),
+    series: value('With --serial: what the numbers count, such as the name of a site', { valueName: 'NAME' }),
+    'sign-key': value('Sign the bundle with this private key, see "stowage sign"', { takes: 'path' }),
+    'sign-command': SIGN_COMMAND,
+    'passphrase-file': PASSPHRASE_FILE,
     recovery: value('Add recovery data for as much of the bundle, such as 5%: see "stowage protect"', {
       takes: ['5%', '10%'],
       valueName: 'PERCENT',
@@ -75,6 +84,15 @@ export const pack = command({
       for (const line of packedText(result)) note(`note: ${line}`)
       report(document(result), text(result))
     }
+    const signer = await readSigner(
+      {
+        option: '--sign-key',
+        key: options['sign-key'],
+        command: options['sign-command'],
+        passphraseFile: options['passphrase-file'],
+      },
+      session,
+    )
     const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
     const settings: PackOptions = {
       ...readImageOptions(options),
@@ -86,6 +104,9 @@ export const pack = command({
       verify,
       deep: !options['no-deep'],
       volumeSize: volumeSize === undefined ? undefined : parseVolumeSize(volumeSize),
+      trust: await policyTrust(),
+      release: releaseOf(options),
+      signer,
       askForMedium: mediumAsker(session),
       recovery: recovery === undefined ? undefined : parsePercent(recovery),
       onNotice: notice,
@@ -127,6 +148,19 @@ export const pack = command({
   },
 })
 
+/** Throws INVALID_ARGUMENT. */
+function releaseOf({
+  serial,
+  series,
+}: {
+  readonly serial: number | undefined
+  readonly series: string | undefined
+}): Release | undefined {
+  if (serial !== undefined) return { serial, ...(series === undefined ? {} : { series }) }
+  if (series === undefined) return undefined
+  throw new StowageError('INVALID_ARGUMENT', '--series needs --serial', { hint: 'Give the number, too: --serial 42.' })
+}
+
 function document({
   path,
   form,
@@ -142,6 +176,7 @@ function document({
   warnings,
   verified,
   recovery,
+  signature,
 }: PackResult): Readonly<Record<string, unknown>> {
   return {
     schema: 'stowage.pack/v1',
@@ -161,6 +196,7 @@ function document({
     warnings,
     ...verifiedDocument(verified, verifyAgain(path)),
     ...(recovery ? { recovery } : {}),
+    ...(signature ? { signature } : {}),
   }
 }
 
@@ -175,6 +211,7 @@ function text({
   skipped,
   verified,
   recovery,
+  signature,
 }: PackResult): string {
   const { images, files, assumes } = manifest
   const packing = compression ? `, compressed with ${ARCHIVE_COMPRESSIONS[compression].title}` : ''
@@ -188,12 +225,13 @@ function text({
   const what = counts.filter(Boolean).join(' and ')
   const where = path === STANDARD_STREAM ? 'standard output' : path
   const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Packed ${what} into ${where}`
+  const signed = signature ? printable(`${signedText(signature)}\n`) : ''
   const protection = recovery ? printable(`${protectText(recovery)}\n`) : ''
   const sites = Math.max(0, ...(assumes?.sources ?? []).map(({ site = 0 }) => site))
   const who = sites > 1 ? `each of its ${sites} destinations` : 'its destination'
   const delta = assumes ? `${leavesOutText(assumes)}, which ${who} is to have\n` : ''
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
-${delta}${protection}${verifiedText(verified, verifyAgain(path))}`
+${delta}${protection}${signed}${verifiedText(verified, verifyAgain(path))}`
 }
 
 /** What a delta leaves out, as the beginning of a sentence. */

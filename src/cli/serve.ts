@@ -1,4 +1,5 @@
 /** `stowage serve`: serves bundles as a read-only registry. */
+import { policyTrust } from './trust-options.js'
 import { BUNDLE_FORMS } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { hostname, networkInterfaces } from 'node:os'
@@ -44,6 +45,7 @@ export const serve = command({
       tls,
       htpasswd,
       verify,
+      trust: await policyTrust(),
       onRequest: silent ? undefined : requestLog(json),
       onFailedConnection: silent ? undefined : connectionLog(json),
       onNotice: note,

@@ -6,7 +6,9 @@ import { verifyBundle } from '../bundle/verify.js'
 import type { CheckedVolumes } from '../bundle/verify-volumes.js'
 import type { RepairOutcome, RepairReport } from '../verbs/repair.js'
 import type { VerifyAgainstReport } from '../verbs/verify-against.js'
-import { EXIT_INTEGRITY, EXIT_MEDIUM, exitCodeOf } from './exit-code.js'
+import type { Trust } from '../signature/trust.js'
+import { readTrustOptions, signatureText, TRUST_OPTIONS } from './trust-options.js'
+import { EXIT_INTEGRITY, EXIT_MEDIUM, EXIT_SIGNATURE, exitCodeOf } from './exit-code.js'
 import { HOST_OPTION, readRegistryOptions, REGISTRY_OPTIONS } from './image-options.js'
 import { imageTable, leavesOutText } from './pack.js'
 import { count, printable } from './render.js'
@@ -25,6 +27,7 @@ export const verify = command({
       'Check that what a delta leaves out is here: an inventory, a bundle, or the destination to load it into; may be repeated',
       { takes: 'load destination' },
     ),
+    ...TRUST_OPTIONS,
     host: HOST_OPTION,
     ...REGISTRY_OPTIONS,
     'no-deep': flag('Do not decompress layers to compare them with what the images say: faster, and proves less'),
@@ -32,11 +35,13 @@ export const verify = command({
   examples: [
     ['verify /media/stick/site-a', 'Exits with 0 if the bundle is intact, with 4 if not'],
     ['verify site-a.tar --json', 'The findings as JSON'],
+    ['verify site-a.tar --key plant.pub', 'Also checks that it is signed by this key; exits with 9 if not'],
     ['verify /media/stick1 /media/stick2', 'A bundle in volumes on two sticks'],
     ['verify april-delta --against docker-daemon:', 'A delta, and whether the engine here has what it leaves out'],
     ['verify --repair site-a.tar', 'Repairs it with site-a.tar.par2, which "stowage protect" made'],
   ],
   run: async ({ bundle, alone, repair, against, host, 'no-deep': shallow, ...options }, session) => {
+    const { trust } = await readTrustOptions(options)
     if (against.length > 0 && (alone || repair))
       throw new StowageError(
         'INVALID_ARGUMENT',
@@ -45,16 +50,20 @@ export const verify = command({
     const { signal, onProgress, report, note, notice } = session
     const [path = '', ...more] = await Promise.all(bundle.map(async each => await bundlePath(each, checkedBy)))
     const askForVolume = alone ? undefined : volumeAsker(session)
-    const settings = { deep: !shallow, more, alone, askForVolume, onNotice: notice, signal, onProgress }
+    const settings = { deep: !shallow, trust, more, alone, askForVolume, onNotice: notice, signal, onProgress }
     const result: RepairReport & Partial<VerifyAgainstReport> = repair
-      ? await (await import('../verbs/repair.js')).repairBundle(path, { deep: !shallow, signal, onProgress })
+      ? await (await import('../verbs/repair.js')).repairBundle(path, { deep: !shallow, trust, signal, onProgress })
       : against.length > 0
         ? await (
             await import('../verbs/verify-against.js')
           ).verifyAgainst(path, against, { ...settings, host, ...readRegistryOptions(options) })
         : await verifyBundle(path, settings)
-    report({ schema: 'stowage.verify/v1', ...result }, text(result))
+    report({ schema: 'stowage.verify/v1', ...result }, text(result, trust))
     if (result.ok) return
+    if (result.findings.some(({ code }) => isRefusal(code))) {
+      process.exitCode = EXIT_SIGNATURE
+      return
+    }
     if (result.findings.every(({ code }) => code === 'BASE_MISSING')) {
       process.exitCode = exitCodeOf('BASE_MISSING')
       return
@@ -71,17 +80,24 @@ function checkedBy(location: string): string {
   return `verify checks bundles. To check every blob of ${location}, pack it: stowage pack ${location} -o BUNDLE.`
 }
 
-function text(report: RepairReport & Partial<VerifyAgainstReport>): string {
+/** Whether the defect is that nobody who is trusted has signed it, or that it is older than it may be. */
+function isRefusal(code: string): boolean {
+  return code === 'SIGNATURE_MISSING' || code === 'SIGNATURE_INVALID' || code === 'ROLLBACK'
+}
+
+function text(report: RepairReport & Partial<VerifyAgainstReport>, trust: Trust | undefined): string {
   const { path, ok, files, size, archiveSize, images, deep, layers, findings, stopped, repair, volumes } = report
   const lines = findings.map(defect => `${defect.code}  ${printable(defect.path)}: ${printable(defect.message)}\n`)
   const total = archiveSize === undefined ? formatSize(size) : `one tar of ${formatSize(archiveSize)}`
   const read = `${count(files, 'file')}, ${total}`
   const end = stopped ? ', and the check ended there' : ''
+  const refused = findings.some(({ code }) => isRefusal(code)) // which says why
+  const signed = refused ? '' : printable(signatureText(report.signatures, trust))
   const repaired = repair ? printable(repairText(repair)) : ''
   if (volumes) return `${lines.join('')}${volumesText(path, volumes, size)}\n`
   if (!ok)
-    return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)${end}\n${repaired}`
-  return `${imageTable(images)}${unproved(deep, layers)}${repaired}${deltaText(report)}${path}: OK (${read}, all as listed)\n`
+    return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)${end}\n${signed}${repaired}`
+  return `${imageTable(images)}${unproved(deep, layers)}${signed}${repaired}${deltaText(report)}${path}: OK (${read}, all as listed)\n`
 }
 
 /** What a delta leaves out, and whether that was found. */

@@ -4,6 +4,7 @@ import { type Generator, thisGenerator } from '../generator.js'
 import type { Inventory, InventoryImage, InventoryKind, InventoryLayer } from '../image/inventory.js'
 import { type Digest, digestFromHex, hexOf } from '../oci/digest.js'
 import { array, type JsonObject, optionalArray, parseJson, record, shown, string, wrong } from '../oci/json.js'
+import type { Release } from '../signature/release.js'
 import { parseFullName } from '../bundle/delta.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 
@@ -23,12 +24,23 @@ export interface InventoryDocument {
   /** RFC 3339. */
   readonly created: string
   readonly place: string
+  /** Of a receipt: the bundle that was loaded. */
+  readonly bundle?: LoadedBundle
   readonly kind: InventoryKind
   /** SHA-256, in Base64. */
   readonly digests: readonly string[]
   /** Of the blobs with these digests, in bytes; left out if `kind` is not `blobs`, and 0 for what is no layer. */
   readonly sizes?: readonly number[]
   readonly images: readonly InventoryEntry[]
+}
+
+/** What a receipt says of the bundle that was loaded. */
+export interface LoadedBundle {
+  /** Of its bundle.json. */
+  readonly digest: Digest
+  readonly release?: Release
+  /** The keys, by their ids, and the identities, whose signatures were checked. */
+  readonly signedBy: readonly string[]
 }
 
 /** An image, which refers to `digests` by their numbers. */
@@ -41,8 +53,8 @@ export interface InventoryEntry {
   readonly absent?: readonly number[]
 }
 
-/** The document of `inventory`, made now, or at SOURCE_DATE_EPOCH if that is set. */
-export function inventoryDocument({ place, kind, images }: Inventory): InventoryDocument {
+/** The document of `inventory`, made now, or at SOURCE_DATE_EPOCH if that is set; of a receipt, with its `bundle`. */
+export function inventoryDocument({ place, kind, images }: Inventory, bundle?: LoadedBundle): InventoryDocument {
   const epoch = sourceDateEpoch()
   const numbers = new Map<Digest, number>()
   const sizes: number[] = []
@@ -65,6 +77,7 @@ export function inventoryDocument({ place, kind, images }: Inventory): Inventory
     generator: thisGenerator(),
     created: new Date(epoch === undefined ? Date.now() : epoch * 1000).toISOString(),
     place,
+    ...(bundle ? { bundle } : {}),
     kind,
     digests: [...numbers.keys()].map(digest => Buffer.from(hexOf(digest), 'hex').toString('base64')),
     ...(kind === 'blobs' ? { sizes } : {}),

@@ -1,4 +1,5 @@
 /** Serves bundles and layouts as a read-only registry, straight from their files. Source: OCI distribution-spec. */
+import type { Trust } from '../signature/trust.js'
 import { readFile } from 'node:fs/promises'
 import { createServer as createHttp, type Server } from 'node:http'
 import { createServer as createHttps } from 'node:https'
@@ -27,6 +28,8 @@ export interface ServeOptions extends WaitOptions {
   readonly htpasswd?: string | undefined
   /** Checks every blob at startup, instead of each when it is first requested. */
   readonly verify?: boolean | undefined
+  /** What must be true of each bundle. */
+  readonly trust?: Trust | undefined
   /** Called with a sentence for the user, such as that a compressed bundle is stored first. */
   readonly onNotice?: ((sentence: string) => void) | undefined
   /** Called at the end of each request. */
@@ -99,6 +102,7 @@ export async function serveBundle(places: readonly string[], options: ServeOptio
     tls,
     htpasswd,
     verify = false,
+    trust,
     signal,
     onNotice,
     onProgress,
@@ -119,7 +123,7 @@ export async function serveBundle(places: readonly string[], options: ServeOptio
   }
   try {
     for (const [place = '', ...more] of await groupVolumes(places))
-      shelves.push(await openShelf(place, { more, signal, onNotice, onProgress }))
+      shelves.push(await openShelf(place, { more, trust, signal, onNotice, onProgress }))
     const catalog = await readServedCatalog(shelves, content, signal ?? new AbortController().signal)
     if (verify) await checkAll(content, catalog, places.join(', '), { signal, onProgress })
     const server = makeServer({ catalog, content, authenticator, patience }, credentials, onRequest)

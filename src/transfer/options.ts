@@ -1,4 +1,5 @@
 /** The options shared by every command that copies images, and those of them that say how to reach a location. */
+import type { Trust } from '../signature/trust.js'
 import type { SparseForm } from '../blob/stripped.js'
 import type { WaitOptions } from '../progress.js'
 import type { WimDestinationOptions } from '../transport/wim/destination.js'
@@ -39,6 +40,8 @@ export interface TransferOptions extends WaitOptions {
    * certificate of a host is not verified.
    */
   readonly onNotice?: ((sentence: string) => void) | undefined
+  /** What must be true of a bundle that is the source: who must have signed it, and what it must not be older than. */
+  readonly trust?: Trust | undefined
 }
 
 /** For commands that may create the layer of an image, from a WIM or a directory. */

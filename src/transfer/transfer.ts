@@ -116,6 +116,7 @@ export class Transfer implements AsyncDisposable {
         host,
         registries: this.registries,
         onNotice: this.#options.onNotice,
+        trust: this.#options.trust,
         layer,
         name: names[0],
         platforms,

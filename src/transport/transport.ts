@@ -1,4 +1,5 @@
 /** The interface of a transport: the form of its locations, what it can read and write, and how to open it. */
+import type { Trust } from '../signature/trust.js'
 import type { BlobStage } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import type { SparseForm } from '../blob/stripped.js'
@@ -39,6 +40,8 @@ export interface OpenLocationOptions extends WaitOptions {
 }
 
 export interface OpenSourceOptions extends OpenLocationOptions {
+  /** What must be true of a bundle. */
+  readonly trust?: Trust | undefined
   /** Called with notices for the user, one sentence each. */
   readonly onNotice?: ((sentence: string) => void) | undefined
   /** Where to write a layer that the source creates. */
@@ -70,6 +73,8 @@ export interface OpenDestinationOptions extends OpenLocationOptions {
 }
 
 export interface OpenShelfOptions extends WaitOptions {
+  /** What must be true of a bundle. */
+  readonly trust?: Trust | undefined
   /** The name that the user gave it. */
   readonly name: string
   /** Where volumes of a bundle may be, besides its path. */

@@ -1,6 +1,5 @@
 /** Load: loads the images of a bundle into an engine, a registry, a layout, an archive or a WIM. */
 import { type ImageContent, sizeOf } from '../blob/closure.js'
-import { writeDurably } from '../blob/durable.js'
 import { strippedAway } from '../blob/stripped.js'
 import type { Finding } from '../bundle/graph.js'
 import { type BundleImage, sourceImageOf } from '../bundle/manifest.js'
@@ -9,6 +8,7 @@ import { type BundleReader, openBundleReader, type Passage } from '../bundle/rea
 import { abortError, orError, StowageError } from '../errors.js'
 import type { UnnamedImage, WrittenImage } from '../image/image-destination.js'
 import { subjectOf } from '../image/referrers.js'
+import type { SignatureReport } from '../signature/check.js'
 import type { Loss } from '../layer/to-wim/losses.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
@@ -44,6 +44,8 @@ export interface LoadOptions extends TransferOptions, WimMakingOptions {
    * out of the next bundle, also for an engine that does not report its blobs.
    */
   readonly receipt?: string | undefined
+  /** Writes the same to a new file in this directory, which must exist: `receipt-TIME-DIGEST.json`. */
+  readonly receipts?: string | undefined
   /** Asks for a volume that is not there; without it, a set that is not complete is VOLUME_MISSING. */
   readonly askForVolume?: AskForVolume | undefined
 }
@@ -79,6 +81,8 @@ export interface LoadResult {
   readonly images: readonly LoadedImage[]
   /** The images that a delta leaves out whole, because the destination has them: that was proved. */
   readonly present?: readonly AssumedImage[]
+  /** Its signatures, and whether they are by those whom `trust` names; of a stream, nothing is known without `trust`. */
+  readonly signatures: SignatureReport
   /** What is wrong with files of the bundle that no image needs; `onNotice` was told. */
   readonly doubts: readonly Finding[]
 }
@@ -95,13 +99,16 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
   return await withLoading(path, options, true, async loading => {
     await using transfer = new Transfer({ location: loading.location }, loading.options)
     await transfer.destination()
-    const { passage } = loading.reader
+    const { passage, signatures } = loading.reader
     const present = await provedImages(loading, transfer)
     const images = passage ? await loadPassing(loading, transfer, passage) : await loadAll(loading, transfer)
     if (images.some(({ id }) => id !== undefined)) await transfer.finish()
     const to = formatLocation(loading.location)
-    if (options.receipt !== undefined) await writeReceipt(options.receipt, to, loading, images)
-    return { path, to, images, ...(present.length > 0 ? { present } : {}), doubts: loading.reader.doubts }
+    if (options.receipt !== undefined || options.receipts !== undefined) {
+      const { writeReceipts } = await import('./receipt.js')
+      await writeReceipts(options, { to, ...loading, loaded: images })
+    }
+    return { path, to, images, ...(present.length > 0 ? { present } : {}), signatures, doubts: loading.reader.doubts }
   })
 }
 
@@ -129,28 +136,6 @@ async function expectAll(
   }
   await transfer.expect(selected.flatMap(each => (each && !loading.leavesOut(each) ? [each] : [])))
   return selected
-}
-
-/** Writes the inventory of the images that are at `to` now, under their names there. */
-async function writeReceipt(
-  file: string,
-  to: string,
-  { location, reader, present }: Loading,
-  loaded: readonly LoadedImage[],
-): Promise<void> {
-  const known = new Map(reader.manifest.images.map(image => [image.names.join(' '), image]))
-  const named = (names: readonly string[]) => names.map(name => formatReference(nameAt(location, parseReference(name))))
-  const images = loaded.flatMap(({ names, id }) => {
-    const image = id === undefined ? undefined : known.get(names.join(' '))
-    return image ? [{ ...image, names: named(names) }] : []
-  })
-  if (images.length === 0 && present.length === 0) return
-  const assumed = present.map(image => ({ ...image, names: named(image.names) }))
-  const [{ bundleInventory }, { encodeInventory, inventoryDocument }] = await Promise.all([
-    import('../bundle/inventory.js'),
-    import('../delta/inventory-file.js'),
-  ])
-  await writeDurably(file, Buffer.from(encodeInventory(inventoryDocument(bundleInventory(to, images, assumed)))))
 }
 
 /** The images that a delta leaves out whole. Throws BASE_MISSING if the destination lacks one, or a layer left out. */
@@ -267,6 +252,7 @@ async function withLoading<T>(
     names = [],
     more,
     askForVolume,
+    trust,
     signal,
     onNotice,
     onProgress,
@@ -284,6 +270,7 @@ async function withLoading<T>(
       beside,
       more,
       askForVolume,
+      trust,
       signal,
       onNotice,
       onProgress,

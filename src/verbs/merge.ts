@@ -1,4 +1,5 @@
 /** Merge: makes a whole bundle from a delta and the bundles that have what it leaves out. */
+import type { Trust } from '../signature/trust.js'
 import type { Verified } from '../archive/read-back.js'
 import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, readImage } from '../blob/closure.js'
@@ -17,6 +18,8 @@ import type { WaitOptions } from '../progress.js'
 import { fillBundle, giveUp, sizeOfBundle } from './packed-output.js'
 
 export interface MergeOptions extends WaitOptions {
+  /** What must be true of each of the bundles. */
+  readonly trust?: Trust | undefined
   /** Reads the bundle back from the medium before it is complete, as `pack()` does; by default if that is removable. */
   readonly verify?: boolean | undefined
   /** Called with notices for the user, one sentence each. */
@@ -56,10 +59,10 @@ export async function mergeBundles(
   output: string,
   options: MergeOptions = {},
 ): Promise<MergeResult> {
-  const { verify, signal, onNotice, onProgress } = options
+  const { verify, trust, signal, onNotice, onProgress } = options
   const readers: BundleReader[] = []
   try {
-    for (const path of [delta, ...bases]) readers.push(await openBundleReader(path, { signal, onNotice }))
+    for (const path of [delta, ...bases]) readers.push(await openBundleReader(path, { trust, signal, onNotice }))
     const [changes, ...parts] = readers
     const { manifest } = changes ?? {}
     if (!changes || !manifest?.assumes) {

@@ -54,6 +54,7 @@ export async function planPack(
       assumes,
       sparse: options.sparse,
       epoch: options.epoch ?? sourceDateEpoch(),
+      release: options.release,
       pendingImages: planner.made,
     }
     const plan = {

@@ -1,4 +1,6 @@
 /** What is to be packed: the images with their options, checked before anything is opened. */
+import type { Signer } from '../signature/private-key.js'
+import type { Release } from '../signature/release.js'
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { carriedPath } from '../bundle/carried.js'
@@ -74,6 +76,10 @@ export interface PackOptions extends TransferOptions, LayerMakingOptions {
   readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
   /** Seconds since 1970 for all times in the bundle; defaults to the environment's SOURCE_DATE_EPOCH. */
   readonly epoch?: number | undefined
+  /** Its place in a series: a bundle that is older than one that was loaded can then be told. Not by default. */
+  readonly release?: Release | undefined
+  /** Signs the bundle once it is complete, see {@link signBundle}. */
+  readonly signer?: Signer | undefined
 }
 
 /** The result for one {@link PackImage}. */

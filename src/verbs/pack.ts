@@ -1,4 +1,5 @@
 /** Pack: packs images from any source into one bundle. */
+import { checkRelease } from '../signature/release.js'
 import { readdir } from 'node:fs/promises'
 import pMap from 'p-map'
 import type { Verified } from '../archive/read-back.js'
@@ -9,7 +10,7 @@ import { isTarPath } from '../bundle/files.js'
 import type { LayerProofs } from '../bundle/layer-comparison.js'
 import type { BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, type BundleWriterOptions, openBundleWriter } from '../bundle/writer.js'
-import { abortError } from '../errors.js'
+import { abortError, StowageError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
 import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
@@ -35,6 +36,7 @@ import { fillBundle, giveUp, sizeOfBundle } from './packed-output.js'
 import { leaveOut, readSites } from './pack-delta.js'
 import { undeliveredOf } from './pack-plan.js'
 import type { ProtectResult } from './protect.js'
+import type { SignResult } from './sign.js'
 
 export interface PackResult {
   readonly path: string
@@ -66,6 +68,8 @@ export interface PackResult {
   readonly verified?: Verified
   /** The recovery data, if it was asked for. */
   readonly recovery?: ProtectResult
+  /** The signature, if it was asked for. */
+  readonly signature?: SignResult
 }
 
 /** An image that was read, with its request. */
@@ -90,6 +94,24 @@ export async function pack(
   images: readonly (string | PackImage)[],
   output: string,
   options: PackOptions = {},
+): Promise<PackResult> {
+  const { signer, ...others } = options
+  if (!signer) return await packUnsigned(images, output, options)
+  const { refuseStream, signSealed } = await import('./sign.js')
+  refuseStream(output)
+  const result = await packUnsigned(images, output, others).catch((error: unknown) => {
+    if (!(error instanceof StowageError) || error.code !== 'OUTPUT_EXISTS') throw error
+    throw error.withHint(
+      `If an earlier run was to sign it, go on with: stowage sign ${output} --key KEY; or name another output.`,
+    )
+  })
+  return { ...result, signature: await signSealed(output, signer, options) }
+}
+
+async function packUnsigned(
+  images: readonly (string | PackImage)[],
+  output: string,
+  options: PackOptions,
 ): Promise<PackResult> {
   const { recovery } = options
   if (recovery !== undefined) {
@@ -119,6 +141,7 @@ async function packBundle(
   await using writer = await openBundleWriter(output, {
     signal,
     epoch,
+    release: options.release === undefined ? undefined : checkRelease(options.release),
     update: options.update,
     sparse: options.sparse,
     verify: options.verify,

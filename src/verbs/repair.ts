@@ -1,7 +1,8 @@
 /** Repair: verifies a bundle, and makes what is damaged again from its recovery data. */
 import { basename } from 'node:path'
 import { clearLeft } from '../blob/workspace.js'
-import { NOTHING_PROVED, type VerifyBundleOptions, type VerifyReport, verifyBundle } from '../bundle/verify.js'
+import { type VerifyBundleOptions, verifyBundle } from '../bundle/verify.js'
+import { NOTHING_PROVED, type VerifyReport } from '../bundle/verify-report.js'
 import { StowageError } from '../errors.js'
 import { unusable } from '../recovery/packets.js'
 import { readRecoverySet, recoveryFiles } from '../recovery/read-set.js'
@@ -42,7 +43,7 @@ const DAMAGE: readonly string[] = ['NOT_A_BUNDLE', 'INVALID_TAR', 'INVALID_MANIF
  */
 export async function repairBundle(
   path: string,
-  options: Pick<VerifyBundleOptions, 'deep' | 'signal' | 'onProgress'> = {},
+  options: Pick<VerifyBundleOptions, 'deep' | 'trust' | 'signal' | 'onProgress'> = {},
 ): Promise<RepairReport> {
   const place = await recoveryPlace(path)
   await clearLeft(path)

@@ -13,6 +13,7 @@ import { expectVolumes } from '../bundle/files.js'
 import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 import { findVolumes } from '../volumes/find.js'
+import { copySignatures } from './sign.js'
 import { type AskForVolume, readVolumes } from '../volumes/volume-stream.js'
 import { incompleteSet } from '../volumes/volume-file.js'
 import { type WriteVolumesOptions, writeVolumes, type WrittenVolumes } from '../volumes/write-volumes.js'
@@ -32,7 +33,9 @@ export async function splitBundle(path: string, output: string, options: SplitBu
   expectVolumes(output, volumeSize)
   try {
     await using content = await openTarContent(path, { signal })
-    return await writeVolumes(output, volumeSize, content.bundle, content.segments, options)
+    const written = await writeVolumes(output, volumeSize, content.bundle, content.segments, options)
+    await copySignatures(path, output)
+    return written
   } catch (error) {
     const told = abortError(error, signal)
     throw isInterruption(told) ? await resumableVolumes(told, output) : told
@@ -84,6 +87,7 @@ export async function joinVolumes(
   } catch (error) {
     throw abortError(error, signal)
   }
+  if (output !== STANDARD_STREAM) await copySignatures(paths[0] ?? '', output, paths.slice(1))
   onProgress?.({ type: 'done', subject: output })
   const verified = readBack?.verified
   return { path: output, count: all.count, size: total, ...(verified ? { verified } : {}) }

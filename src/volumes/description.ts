@@ -172,6 +172,6 @@ function numeral(number: number, count: number): string {
   return String(number).padStart(Math.max(3, String(count).length + 1), '0')
 }
 
-function baseOf(tar: string): string {
+export function baseOf(tar: string): string {
   return tar.replace(/\.tar$/i, '')
 }

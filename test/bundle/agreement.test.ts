@@ -76,13 +76,13 @@ const link = (file: string) => async (bundle: string) => {
   await symlink(away, join(bundle, file))
 }
 
+type NotHere = 'UNREADABLE' | 'MEDIUM_FAILED' | 'BASE_MISSING' | 'SIGNATURE_MISSING' | 'SIGNATURE_INVALID' | 'ROLLBACK'
+
 /**
- * Every code but those of a medium that cannot be read (test/faults/failing-medium.test.ts) and of what a delta leaves out
- * (test/delta).
+ * Every code but those of a medium that cannot be read (test/faults/failing-medium.test.ts), of what a delta leaves out
+ * (test/delta), and of signatures (test/bundle/signatures.test.ts).
  */
-const MUTANTS: Readonly<
-  Record<Exclude<FindingCode, 'UNREADABLE' | 'MEDIUM_FAILED' | 'BASE_MISSING'>, readonly Mutant[]>
-> = {
+const MUTANTS: Readonly<Record<Exclude<FindingCode, NotHere>, readonly Mutant[]>> = {
   INCOMPLETE: [
     { what: 'a marker', damage: async b => await writeFile(join(b, 'INCOMPLETE'), ''), path: 'INCOMPLETE', ...BUNDLE },
   ],

@@ -48,6 +48,11 @@ export const ROOMS: readonly (readonly Room[])[] = [
     },
   ],
   [
+    {
+      path: 'signature',
+      purpose:
+        'Keys, signatures and who is trusted: reading and making keys, signing, checking, sigstore bundles, the policy of a site.',
+    },
     { path: 'http', purpose: 'Requests: connection pools, proxies, certificates, retries, downloads that resume.' },
     {
       path: 'archive',

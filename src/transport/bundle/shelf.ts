@@ -14,9 +14,9 @@ import { blobPath, INDEX_FILE, parseLayoutIndex } from '../../oci/layout.js'
 export async function openBundleShelf(
   path: string,
   ref: string | undefined,
-  { name, more, signal, onNotice, onProgress }: OpenShelfOptions,
+  { name, more, trust, signal, onNotice, onProgress }: OpenShelfOptions,
 ): Promise<Shelf> {
-  const reader = await openBundleReader(path, { ref, more, signal, onNotice, onProgress })
+  const reader = await openBundleReader(path, { ref, more, trust, signal, onNotice, onProgress })
   try {
     if (reader.manifest.assumes)
       throw new StowageError('UNSUPPORTED', `${path} is a delta: its images are not whole, so it cannot be served`, {

@@ -13,10 +13,10 @@ export const bundle: Transport = {
     form: FORM,
     manifests: 'kept',
     pin: 'ref',
-    open: async ({ path, ref }, { layers, beside, onNotice, signal, onProgress }) =>
+    open: async ({ path, ref }, { layers, beside, trust, onNotice, signal, onProgress }) =>
       await (
         await import('../../bundle/reader.js')
-      ).openBundleReader(path, { ref, layers, beside, onNotice, signal, onProgress }),
+      ).openBundleReader(path, { ref, layers, beside, trust, onNotice, signal, onProgress }),
   },
   destination: {
     form: 'bundle:PATH',

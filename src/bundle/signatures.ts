@@ -1,0 +1,167 @@
+/** The signatures of a bundle: where they are, and whether they are what is asked for. */
+import { open, readdir, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
+import { fileError, orError, StowageError, systemCode } from '../errors.js'
+import { checkSignatures, expectSigned, type SignatureReport } from '../signature/check.js'
+import { shortKeyId } from '../signature/public-key.js'
+import { expectNotOlder, type Release } from '../signature/release.js'
+import type { SignatureFile } from '../signature/signature-file.js'
+import type { Trust } from '../signature/trust.js'
+import { baseOf } from '../volumes/description.js'
+import { findVolumes } from '../volumes/find.js'
+import { DOCUMENT_LIMIT, isSignature, SIGNATURE_LIMIT } from './contents.js'
+import { type BundleFiles, readSmall } from './files.js'
+import type { Finding } from './graph.js'
+import { BUNDLE_FILE, parseBundleManifest } from './manifest.js'
+
+/** More signatures than these are not read. */
+const MOST_SIGNATURES = 100
+
+/** Where signatures of a bundle that is a file, or volumes, may be: beside it, their names starting with `base`. */
+export interface SignaturePlace {
+  readonly directories: readonly string[]
+  readonly base: string
+}
+
+/**
+ * The place of the signatures of the bundle `path`: in it if it is a directory, with an empty `base`; otherwise beside it:
+ * `site-a.bundle.json.sig` for `site-a.tar`, `site-a.tar.gz` or `site-a.tar.001`. Undefined for a stream.
+ */
+export async function signaturePlace(path: string, more: readonly string[] = []): Promise<SignaturePlace | undefined> {
+  if (path === STANDARD_STREAM) return undefined
+  const volumes = await findVolumes([path, ...more])
+  if (volumes) return { directories: volumes.directories, base: `${baseOf(volumes.tar)}.` }
+  const found = await stat(path).catch((error: unknown) => {
+    throw fileError(error, path)
+  })
+  if (found.isDirectory()) return { directories: [path], base: '' }
+  if (!found.isFile()) return undefined
+  return { directories: [dirname(path)], base: `${basename(path).replace(/\.tar(\.(gz|zst|xz))?$/i, '')}.` }
+}
+
+/** The name of a signature: of the first, without a key id. */
+export function signatureName(base: string, keyId: string | undefined, form: 'sig' | 'sigstore.json'): string {
+  return `${base}${BUNDLE_FILE}.${keyId === undefined ? '' : `${shortKeyId(keyId)}.`}${form}`
+}
+
+/** The files of signatures at `place`, sorted by name. */
+export async function signatureFiles({ directories, base }: SignaturePlace): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const directory of directories) {
+    const names = await readdir(directory).catch((error: unknown) => {
+      if (systemCode(error) === 'ENOTDIR') return []
+      throw fileError(error, directory)
+    })
+    const ours = names.filter(name => name.startsWith(base) && isSignature(name.slice(base.length)))
+    found.push(...ours.sort().map(name => join(directory, name)))
+  }
+  return found
+}
+
+/** What of a bundle its signatures are about. */
+export interface SignedBundle {
+  readonly path: string
+  readonly more?: readonly string[] | undefined
+  readonly files: Pick<BundleFiles, 'files' | 'read'>
+  /** The bytes of its bundle.json. */
+  readonly bytes: Uint8Array
+  readonly release: Release | undefined
+}
+
+/** Reads all signatures of `bundle`, and compares them with what `trust` asks for; it may be refused by {@link expectTrusted}. */
+export async function checkBundleSignatures(bundle: SignedBundle, trust: Trust | undefined): Promise<SignatureReport> {
+  const files = await readSignatures(bundle, trust?.signatures ?? [])
+  return await checkSignatures(bundle.bytes, files, trust?.requirements ?? [])
+}
+
+/** Throws SIGNATURE_MISSING, SIGNATURE_INVALID or ROLLBACK unless the bundle is what `trust` asks for. */
+export async function expectTrusted(bundle: SignedBundle, report: SignatureReport, trust: Trust): Promise<void> {
+  const title = bundle.path === STANDARD_STREAM ? 'the bundle on standard input' : bundle.path
+  for (const error of await refusals(bundle, report, trust))
+    throw error.withHint(error.hint, `${title}: ${error.message}`)
+}
+
+/** Why the bundle is not what `trust` asks for: an error for each thing. */
+async function refusals(
+  { path, more, release }: SignedBundle,
+  report: SignatureReport,
+  { requirements, notOlderThan = [] }: Trust,
+): Promise<readonly StowageError[]> {
+  const place = requirements.length > 0 ? await signaturePlace(path, more) : undefined
+  const hint = place
+    ? `Its signature belongs in ${join(place.directories[0] ?? '', signatureName(place.base, undefined, 'sigstore.json'))}: copy it from where the bundle is from, or have it signed there with "stowage sign".`
+    : 'Give the file of its signature with --signature.'
+  const checks = [
+    ...requirements.map(requirement => () => expectSigned(report, requirement, hint)),
+    ...notOlderThan.map(known => () => expectNotOlder(release, known, known.source)),
+  ]
+  const refused = await Promise.all(checks.map(async check => await orError(async () => check(), undefined)))
+  return refused.filter(each => each instanceof StowageError)
+}
+
+/** The report of a bundle without signatures. */
+export const NO_SIGNATURES: SignatureReport = { signatures: [], signedBy: [] }
+
+/**
+ * {@link checkBundleSignatures} and {@link expectTrusted} for `verify`, to which a refusal is a finding: one for each thing
+ * that `trust` asks for.
+ */
+export async function verifySignatures(
+  { path, more, files }: Pick<SignedBundle, 'path' | 'more' | 'files'>,
+  trust: Trust | undefined,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly signatures: SignatureReport; readonly findings: readonly Finding[] }> {
+  if (files.files.get(BUNDLE_FILE)?.type !== 'file') return { signatures: NO_SIGNATURES, findings: [] } // which is one
+  const found = await orError(async () => {
+    const bytes = await readSmall(files, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
+    const release = trust?.notOlderThan?.length ? parseBundleManifest(bytes).release : undefined
+    const bundle = { path, more, files, bytes, release }
+    return { bundle, signatures: await checkBundleSignatures(bundle, trust) }
+  }, signal)
+  if (found instanceof StowageError) {
+    // What is wrong with bundle.json itself is found anyway
+    return { signatures: NO_SIGNATURES, findings: trust ? [refusalOf(found)] : [] }
+  }
+  const { bundle, signatures } = found
+  return { signatures, findings: trust ? (await refusals(bundle, signatures, trust)).map(refusalOf) : [] }
+}
+
+function refusalOf({ code, message }: StowageError): Finding {
+  const known = code === 'SIGNATURE_MISSING' || code === 'ROLLBACK' ? code : 'SIGNATURE_INVALID'
+  return { code: known, path: BUNDLE_FILE, message }
+}
+
+async function readSignatures(
+  { path, more, files }: SignedBundle,
+  others: readonly string[],
+): Promise<readonly SignatureFile[]> {
+  const found: SignatureFile[] = []
+  const inside = [...files.files.values()].filter(file => file.type === 'file' && isSignature(file.path))
+  for (const { path: name } of inside.sort((a, b) => (a.path < b.path ? -1 : 1)).slice(0, MOST_SIGNATURES))
+    found.push({ name, bytes: await orNothing(async () => await readSmall(files, name, SIGNATURE_LIMIT)) })
+  const place = await signaturePlace(path, more)
+  const beside = place && place.base !== '' ? await signatureFiles(place) : []
+  for (const file of beside.slice(0, MOST_SIGNATURES))
+    found.push({ name: file, bytes: await orNothing(async () => await readSignature(file)) })
+  for (const file of others) found.push({ name: file, bytes: await readSignature(file) })
+  return found
+}
+
+/** One that nobody named, and that cannot be read, is no signature: it must not hide the others. */
+async function orNothing(read: () => Promise<Uint8Array>): Promise<Uint8Array> {
+  const bytes = await orError(read, undefined)
+  return bytes instanceof StowageError ? new Uint8Array() : bytes
+}
+
+async function readSignature(path: string): Promise<Uint8Array> {
+  try {
+    await using file = await open(path)
+    const bytes = Buffer.alloc(SIGNATURE_LIMIT + 1)
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0)
+    if (bytesRead <= SIGNATURE_LIMIT) return bytes.subarray(0, bytesRead)
+  } catch (error) {
+    throw fileError(error, path)
+  }
+  throw new StowageError('SIGNATURE_INVALID', `${path} has over ${SIGNATURE_LIMIT} bytes, which is no signature`)
+}

@@ -1,0 +1,155 @@
+/** Checks signatures against the keys and identities that are trusted. */
+import { verify as verifyBytes } from 'node:crypto'
+import { StowageError } from '../errors.js'
+import { digestOf } from '../oci/digest.js'
+import type { KeylessTrust } from './keyless.js'
+import { type PublicKey, shortKeyId } from './public-key.js'
+import { parseSignatureFile, type ParsedSignature, type SignatureFile } from './signature-file.js'
+
+/** Whose signatures are asked for. */
+export interface Requirement {
+  /** Any of these keys. */
+  readonly keys: readonly PublicKey[]
+  /** Or the certificate of one of these identities. */
+  readonly keyless?: KeylessTrust | undefined
+  /** How many different ones of them must have signed; 1 if not set. */
+  readonly threshold?: number | undefined
+}
+
+export interface FoundSignature {
+  /** The files that it is in: a plain one and a sigstore bundle hold the same. */
+  readonly files: readonly string[]
+  /** The key that it is by, or says to be by. */
+  readonly keyId?: string
+  /** Whom the certificate names, and who vouched for them; only of a valid signature. */
+  readonly identity?: string
+  readonly issuer?: string
+  /**
+   * `valid`: by a trusted key, of these very bytes. `unchecked`: nobody said whom to trust. `untrusted`: not by a trusted key.
+   * `invalid`: it names a trusted key, or other bytes, and does not hold. `malformed`: it cannot be read.
+   */
+  readonly status: 'valid' | 'unchecked' | 'untrusted' | 'invalid' | 'malformed'
+  readonly reason?: string
+}
+
+export interface SignatureReport {
+  readonly signatures: readonly FoundSignature[]
+  /** The ids of the keys, and the identities, of which a valid signature was found. */
+  readonly signedBy: readonly string[]
+}
+
+/** Compares the signatures in `files` with `message` and with what each of `requirements` trusts. */
+export async function checkSignatures(
+  message: Uint8Array,
+  files: readonly SignatureFile[],
+  requirements: readonly Requirement[],
+): Promise<SignatureReport> {
+  const keys = requirements.flatMap(requirement => requirement.keys)
+  const keyless = requirements.flatMap(requirement => requirement.keyless ?? [])
+  const signatures: FoundSignature[] = []
+  for (const [parsed, ...same] of grouped(files.map(parseSignatureFile))) {
+    const found = await checkSignature(message, parsed, keys, keyless)
+    signatures.push({ files: [parsed, ...same].map(({ file }) => file), ...found })
+  }
+  const signedBy = signatures.flatMap(({ status, keyId, identity }) =>
+    status === 'valid' ? [keyId ?? identity ?? ''] : [],
+  )
+  return { signatures, signedBy: [...new Set(signedBy)].sort() }
+}
+
+/** `signatures`, those together that are the same in two forms; the one that says more comes first. */
+function grouped(
+  signatures: readonly ParsedSignature[],
+): readonly (readonly [ParsedSignature, ...ParsedSignature[]])[] {
+  const groups = new Map<string, [ParsedSignature, ...ParsedSignature[]]>()
+  for (const each of signatures.toSorted((a, b) => Number(a.type === 'plain') - Number(b.type === 'plain'))) {
+    const key = 'signature' in each ? Buffer.from(each.signature).toString('base64') : each.file
+    const group = groups.get(key)
+    if (group && each.type === 'plain') group.push(each)
+    else groups.set(group ? `${key} ${each.file}` : key, [each])
+  }
+  return [...groups.values()]
+}
+
+/**
+ * Throws SIGNATURE_MISSING if there is no signature, and SIGNATURE_INVALID if fewer valid ones than `requirement` asks for
+ * were found. `hint` says where a signature belongs.
+ */
+export function expectSigned(
+  { signatures, signedBy }: SignatureReport,
+  { keys, keyless, threshold = 1 }: Requirement,
+  hint: string,
+): void {
+  const trusted = new Set(keys.map(({ id }) => id))
+  const identities = signatures.flatMap(({ status, identity }) => (status === 'valid' ? (identity ?? []) : []))
+  const by = [...signedBy.filter(each => trusted.has(each)), ...(keyless ? new Set(identities) : [])]
+  if (by.length >= threshold) return
+  if (signatures.length === 0) {
+    throw new StowageError('SIGNATURE_MISSING', 'it is not signed', { hint })
+  }
+  const found = by.length > 0 ? `found ${by.length}, by ${by.map(shortName).join(' and ')}` : 'found none'
+  const asked = threshold === 1 ? 'a valid signature by a trusted key' : `valid signatures by ${threshold} trusted keys`
+  const others = signatures
+    .filter(({ status }) => status !== 'valid')
+    .map(({ files: [file], reason = 'its key is not trusted' }) => `${file}: ${reason}`)
+  throw new StowageError('SIGNATURE_INVALID', `expected ${asked} but ${[found, ...others].join('; ')}`, {
+    hint: signatures.some(({ status }) => status === 'invalid')
+      ? 'Do not load it. Ask whoever packed it, by another way, what the SHA-256 of bundle.json should be.'
+      : 'If the key that signed it should be trusted, get it from its owner by another way than the bundle, and give it with --key.',
+  })
+}
+
+/** A key id or an identity as text has it. */
+export function shortName(by: string): string {
+  return /^[0-9a-f]{64}$/.test(by) ? `key ${shortKeyId(by)}` : by
+}
+
+async function checkSignature(
+  message: Uint8Array,
+  parsed: ParsedSignature,
+  keys: readonly PublicKey[],
+  keyless: readonly KeylessTrust[],
+): Promise<Omit<FoundSignature, 'files'>> {
+  if (parsed.type === 'malformed') return { status: 'malformed', reason: parsed.reason }
+  if ('digest' in parsed && parsed.digest !== undefined && parsed.digest !== digestOf(message)) {
+    const keyId = 'keyId' in parsed && parsed.keyId !== undefined ? { keyId: parsed.keyId } : {}
+    return { ...keyId, status: 'invalid', reason: `it was made of other content, ${parsed.digest}` }
+  }
+  if (parsed.type === 'certificate') return await checkCertificate(message, parsed.document, keyless)
+  const { signature } = parsed
+  const said = parsed.type === 'key' ? parsed.keyId : undefined
+  const by = keys.find(key => isBy(key, message, signature))
+  if (by) return { keyId: by.id, status: 'valid' }
+  const keyId = said === undefined ? {} : { keyId: said }
+  if (keys.length === 0 && keyless.length === 0) return { ...keyId, status: 'unchecked' }
+  if (keys.some(({ id }) => id === said)) {
+    const reason = `it says to be by ${shortName(said ?? '')}, but does not hold: the content or the signature was changed`
+    return { ...keyId, status: 'invalid', reason }
+  }
+  const reason = said === undefined ? 'by none of the trusted keys' : `by ${shortName(said)}, which is not trusted`
+  return { ...keyId, status: 'untrusted', reason }
+}
+
+async function checkCertificate(
+  message: Uint8Array,
+  document: unknown,
+  trusts: readonly KeylessTrust[],
+): Promise<Omit<FoundSignature, 'files'>> {
+  if (trusts.length === 0) return { status: 'unchecked' }
+  const { checkKeyless } = await import('./keyless.js')
+  const reasons: string[] = []
+  for (const trust of trusts) {
+    const checked = await checkKeyless(message, document, trust)
+    if (typeof checked !== 'string') return { ...checked, status: 'valid' }
+    reasons.push(checked)
+  }
+  return { status: 'invalid', reason: reasons.join('; ') }
+}
+
+function isBy({ type, key }: PublicKey, message: Uint8Array, signature: Uint8Array): boolean {
+  try {
+    return verifyBytes(type === 'ed25519' ? null : 'sha256', message, key, signature)
+  } catch {
+    return false // OpenSSL refuses what is no signature of this type
+  }
+}
