@@ -94,7 +94,7 @@ async function refusals(
     : 'Give the file of its signature with --signature.'
   const checks = [
     ...requirements.map(requirement => () => expectSigned(report, requirement, hint)),
-    ...notOlderThan.map(known => () => expectNotOlder(release, known, known.source)),
+    ...notOlderThan.map(known => () => expectNotOlder(release, known)),
   ]
   const refused = await Promise.all(checks.map(async check => await orError(async () => check(), undefined)))
   return refused.filter(each => each instanceof StowageError)

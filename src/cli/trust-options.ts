@@ -2,7 +2,8 @@
 import { stat } from 'node:fs/promises'
 import { StowageError } from '../errors.js'
 import type { SignatureReport } from '../signature/check.js'
-import type { KnownRelease, Trust } from '../signature/trust.js'
+import type { KnownRelease } from '../signature/release.js'
+import type { Trust } from '../signature/trust.js'
 import { number, value, type Values, values } from './command.js'
 
 export const TRUST_OPTIONS = {

@@ -46,29 +46,35 @@ export async function checkSignatures(
 ): Promise<SignatureReport> {
   const keys = requirements.flatMap(requirement => requirement.keys)
   const keyless = requirements.flatMap(requirement => requirement.keyless ?? [])
-  const signatures: FoundSignature[] = []
-  for (const [parsed, ...same] of grouped(files.map(parseSignatureFile))) {
-    const found = await checkSignature(message, parsed, keys, keyless)
-    signatures.push({ files: [parsed, ...same].map(({ file }) => file), ...found })
-  }
+  const checked: CheckedFile[] = []
+  for (const parsed of files.map(parseSignatureFile))
+    checked.push({ parsed, found: await checkSignature(message, parsed, keys, keyless) })
+  const signatures = grouped(checked)
   const signedBy = signatures.flatMap(({ status, keyId, identity }) =>
     status === 'valid' ? [keyId ?? identity ?? ''] : [],
   )
   return { signatures, signedBy: [...new Set(signedBy)].sort() }
 }
 
-/** `signatures`, those together that are the same in two forms; the one that says more comes first. */
-function grouped(
-  signatures: readonly ParsedSignature[],
-): readonly (readonly [ParsedSignature, ...ParsedSignature[]])[] {
-  const groups = new Map<string, [ParsedSignature, ...ParsedSignature[]]>()
-  for (const each of signatures.toSorted((a, b) => Number(a.type === 'plain') - Number(b.type === 'plain'))) {
-    const key = 'signature' in each ? Buffer.from(each.signature).toString('base64') : each.file
-    const group = groups.get(key)
-    if (group && each.type === 'plain') group.push(each)
-    else groups.set(group ? `${key} ${each.file}` : key, [each])
+interface CheckedFile {
+  readonly parsed: ParsedSignature
+  readonly found: Omit<FoundSignature, 'files'>
+}
+
+/** One entry for the two files of a signature, unless only one of them holds. The one that says more comes first. */
+function grouped(checked: readonly CheckedFile[]): readonly FoundSignature[] {
+  const groups = new Map<string, FoundSignature>()
+  for (const { parsed, found } of checked.toSorted((a, b) => rank(a.parsed) - rank(b.parsed))) {
+    const bytes = 'signature' in parsed ? Buffer.from(parsed.signature).toString('base64') : ''
+    const key = bytes === '' || found.status === 'malformed' ? parsed.file : `${found.status} ${bytes}`
+    const same = groups.get(key)
+    groups.set(key, same ? { ...same, files: [...same.files, parsed.file] } : { files: [parsed.file], ...found })
   }
   return [...groups.values()]
+}
+
+function rank({ type }: ParsedSignature): number {
+  return Number(type === 'plain')
 }
 
 /**

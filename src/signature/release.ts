@@ -9,6 +9,14 @@ export interface Release {
   readonly serial: number
 }
 
+/** A release that a bundle must not be older than. */
+export interface KnownRelease extends Release {
+  /** Where it is known from. */
+  readonly source: string
+  /** It says nothing of bundles of another series; otherwise they are refused. */
+  readonly thisSeries?: true
+}
+
 const SERIES = /^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$/
 
 /** Reads what {@link Release} says from JSON. Throws INVALID_MANIFEST. */
@@ -34,14 +42,16 @@ export function checkRelease(release: Release): Release {
 
 const SERIES_FORM = 'up to 64 letters, digits, spaces, ".", "_" and "-"'
 
-/** Throws ROLLBACK if the bundle with `release` is older than `known`, of which `source` tells, or may be. */
-export function expectNotOlder(release: Release | undefined, known: Release, source: string): void {
+/** Throws ROLLBACK if the bundle with `release` is older than `known`, or may be: without a number, nobody can tell. */
+export function expectNotOlder(release: Release | undefined, known: KnownRelease): void {
+  const { source, thisSeries = false } = known
   const older = (message: string): StowageError =>
     new StowageError('ROLLBACK', message, {
       hint: 'Do not load it unless going back to it is what you want. Then leave out --not-older-than, or move the receipt away.',
     })
   const least = `${source} has ${releaseText(known)}`
   if (!release) throw older(`it has no serial number, but ${least}`)
+  if (thisSeries && known.series !== release.series) return
   if (known.series !== undefined && known.series !== release.series)
     throw older(`it is ${releaseText(release)}, but ${least}, which is another series`)
   if (release.serial < known.serial) throw older(`it is ${releaseText(release)}, which is older: ${least}`)

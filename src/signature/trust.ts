@@ -1,11 +1,6 @@
 /** What must be true of a bundle before its content is used: who signed it, and that it is not older than another. */
 import type { Requirement } from './check.js'
-import type { Release } from './release.js'
-
-export interface KnownRelease extends Release {
-  /** Where it is known from. */
-  readonly source: string
-}
+import type { KnownRelease } from './release.js'
 
 export interface Trust {
   /** Each of them must be met; with none, signatures are reported but not checked. */

@@ -10,8 +10,7 @@ import { fileError, StowageError } from '../errors.js'
 import { hexOf } from '../oci/digest.js'
 import { parseJson, record } from '../oci/json.js'
 import { formatReference, parseReference } from '../oci/reference.js'
-import { parseRelease, type Release } from '../signature/release.js'
-import type { KnownRelease } from '../signature/trust.js'
+import { type KnownRelease, parseRelease, type Release } from '../signature/release.js'
 import { nameAt } from '../transfer/names.js'
 import type { Location } from '../transport/transport.js'
 import type { LoadedImage } from './load.js'
@@ -68,7 +67,7 @@ export async function newestReleases(directory: string): Promise<readonly KnownR
   for (const name of names.filter(each => RECEIPT.test(each)).sort()) {
     const release = await releaseIn(join(directory, name))
     if (release && release.serial >= (newest.get(release.series)?.serial ?? 0))
-      newest.set(release.series, { ...release, source: join(directory, name) })
+      newest.set(release.series, { ...release, source: join(directory, name), thisSeries: true })
   }
   return [...newest.values()]
 }
