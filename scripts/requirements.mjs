@@ -73,6 +73,10 @@ const ENGINE = [
   { package: 'dosfstools', found: () => command('mkfs.vfat') },
   { package: 'fusefat', found: () => command('fusefat') },
   { package: 'mtools', found: () => command('mcopy') },
+  { package: 'strace', found: () => command('strace') },
+  { package: 'softhsm2', found: () => command('softhsm2-util') },
+  { package: 'opensc', found: () => command('pkcs11-tool') },
+  { package: 'libengine-pkcs11-openssl', found: () => spawnSync('openssl', ['engine', 'pkcs11']).status === 0 },
 ]
 
 const WINDOWS = [{ package: 'wine', found: () => command('wine') }]

@@ -26,7 +26,7 @@ export const sign = command({
     ],
     ['sign site-a.tar --key desk.key', 'Writes site-a.bundle.json.sig … beside the tar; another signature stays'],
     [
-      "sign site-a --key token.pub --sign-command 'pkcs11-tool --sign -m ECDSA-SHA256 --signature-format openssl -l'",
+      "sign site-a --key token.pub --sign-command 'openssl dgst -sha256 -binary | pkcs11-tool -l -s -m ECDSA -f openssl'",
       'With a key that never leaves its token',
     ],
   ],
