@@ -47,11 +47,11 @@ export function withSignatures(
   report: VerifyReport,
   { signatures, findings }: { readonly signatures: SignatureReport; readonly findings: readonly Finding[] },
 ): VerifyReport {
-  const all = inOrder([...report.findings, ...findings])
+  const all = sortedFindings([...report.findings, ...findings])
   return { ...report, ok: all.length === 0, signatures, findings: all }
 }
 
 /** By path, then by code. */
-export function inOrder(findings: readonly Finding[]): readonly Finding[] {
+export function sortedFindings(findings: readonly Finding[]): readonly Finding[] {
   return findings.toSorted((a, b) => comparePaths(a.path, b.path) || comparePaths(a.code, b.code))
 }

@@ -23,7 +23,7 @@ import {
 import { openBundleFiles } from './open-files.js'
 import { hintFor } from './reader.js'
 import { NO_SIGNATURES, verifySignatures } from './signatures.js'
-import { inOrder, NOTHING_PROVED, type VerifyReport, withSignatures } from './verify-report.js'
+import { sortedFindings, NOTHING_PROVED, type VerifyReport, withSignatures } from './verify-report.js'
 import type { Trust } from '../signature/trust.js'
 import { lookAtVolumes, verifyVolumes } from './verify-volumes.js'
 import { findVolumes } from '../volumes/find.js'
@@ -169,7 +169,7 @@ class Check {
   }
 
   #report(path: string, images: readonly BundleImage[]): VerifyReport {
-    const findings = inOrder(once(this.#findings))
+    const findings = sortedFindings(once(this.#findings))
     const read = { files: this.#digests.size, size: this.#size }
     return {
       path,

@@ -21,7 +21,7 @@ t.test(
   async t => {
     const desk = openDesk(t)
     await writeLayout(join(desk.work, 'monitor'), { 'monitor:1.4': await monitorImage() })
-    await desk.prepare('SOURCE_DATE_EPOCH=1700000000 stowage pack oci:monitor -o site-a')
+    await desk.prepare('SOURCE_DATE_EPOCH=1700000000 stowage pack oci:monitor -o site-a --serial 42 --series plant')
     const text = readFileSync(join(desk.work, 'site-a/bundle.json'), 'utf8')
     const written = parse(text.replace(/\b(sha256:[0-9a-f]{4})[0-9a-f]{60}\b/g, '$1…'))
     const [block] = fencedBlocks(readPage('docs/bundle-format.md')).filter(({ language }) => language === 'json')
