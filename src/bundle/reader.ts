@@ -84,7 +84,7 @@ export async function openBundleReader(path: string, options: BundleReaderOption
     const bundle = { path, more: options.more, files, bytes, release: parseBundleManifest(bytes).release }
     const signatures = await checkBundleSignatures(bundle, trust)
     if (trust) await expectTrusted(bundle, signatures, trust)
-    return new Reader(path, files, await readManifest(path, files, options), signatures, ref)
+    return new Reader(path, files, await readManifest(path, files, options, bytes), signatures, ref)
   } catch (error) {
     await files[Symbol.asyncDispose]()
     throw error
@@ -195,14 +195,16 @@ export interface ReadManifest {
 
 /**
  * The manifest of a bundle whose small files agree with one another, and what is wrong with others, which `onNotice` is
- * told. Throws like {@link openBundleReader}.
+ * told. `read` is its bundle.json if that was read already: a medium may give another the second time. Throws like
+ * {@link openBundleReader}.
  */
 export async function readManifest(
   path: string,
   files: BundleFiles,
   { signal, onNotice }: Pick<OpenFilesOptions, 'signal' | 'onNotice'>,
+  read?: Uint8Array,
 ): Promise<ReadManifest> {
-  const bytes = await readBundleFile(path, files, { signal })
+  const bytes = read ?? (await readBundleFile(path, files, { signal }))
   const manifest = parseBundleManifest(bytes)
   const sums = parseChecksums(await readSmall(files, CHECKSUMS_FILE, DOCUMENT_LIMIT, signal))
   expectDigest(BUNDLE_FILE, bytes, sums.get(BUNDLE_FILE), CHECKSUMS_FILE)

@@ -10,7 +10,7 @@ import type { SignatureFile } from '../signature/signature-file.js'
 import type { Trust } from '../signature/trust.js'
 import { baseOf } from '../volumes/description.js'
 import { findVolumes } from '../volumes/find.js'
-import { DOCUMENT_LIMIT, isSignature, SIGNATURE_LIMIT } from './contents.js'
+import { isSignature, SIGNATURE_LIMIT } from './contents.js'
 import { type BundleFiles, readSmall } from './files.js'
 import type { Finding } from './graph.js'
 import { BUNDLE_FILE, parseBundleManifest } from './manifest.js'
@@ -108,18 +108,18 @@ export const NO_SIGNATURES: SignatureReport = { signatures: [], signedBy: [] }
  * that `trust` asks for.
  */
 export async function verifySignatures(
-  { path, more, files }: Pick<SignedBundle, 'path' | 'more' | 'files'>,
+  { path, more, files, bytes }: Omit<SignedBundle, 'bytes' | 'release'> & { readonly bytes: Uint8Array | undefined },
   trust: Trust | undefined,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly signatures: SignatureReport; readonly findings: readonly Finding[] }> {
-  if (files.files.get(BUNDLE_FILE)?.type !== 'file') return { signatures: NO_SIGNATURES, findings: [] } // which is one
+  if (!bytes) return { signatures: NO_SIGNATURES, findings: [] } // that it cannot be read is one already
   const found = await orError(async () => {
-    const bytes = await readSmall(files, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
     const release = trust?.notOlderThan?.length ? parseBundleManifest(bytes).release : undefined
     const bundle = { path, more, files, bytes, release }
     return { bundle, signatures: await checkBundleSignatures(bundle, trust) }
   }, signal)
   if (found instanceof StowageError) {
+    if (found.code === 'FILE_NOT_FOUND') throw found // a signature that was named
     // What is wrong with bundle.json itself is found anyway
     return { signatures: NO_SIGNATURES, findings: trust ? [refusalOf(found)] : [] }
   }

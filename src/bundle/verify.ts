@@ -70,8 +70,9 @@ export async function verifyBundle(path: string, options: VerifyBundleOptions = 
   await using files = opened
   try {
     const check = new Check(files, deep, signal, done => onProgress?.({ type: 'bytes', subject: path, ...done }))
-    const signed = await verifySignatures({ path, more, files }, trust, signal)
-    const report = withSignatures(await check.run(path), signed)
+    const checked = await check.run(path)
+    const signed = await verifySignatures({ path, more, files, bytes: check.bundle }, trust, signal)
+    const report = withSignatures(checked, signed)
     onProgress?.({ type: 'done', subject: path })
     const found = volumes ? undefined : await stat(path).catch(() => undefined) // standard input
     const archiveSize = volumes?.total ?? (found?.isFile() ? found.size : undefined)
@@ -106,6 +107,8 @@ class Check {
   readonly #underWay = new Map<string, number>()
   readonly #layers = new LayerComparison()
   #size = 0
+  /** The bytes of bundle.json, once they were read. */
+  bundle: Uint8Array | undefined
 
   constructor(
     files: BundleFiles,
@@ -132,6 +135,7 @@ class Check {
       if (!present.has(BUNDLE_FILE)) return this.#report(path, [])
     }
     const documents = await this.#readDocuments()
+    this.bundle = documents.get(BUNDLE_FILE)
     const manifest = this.#parse(documents.get(BUNDLE_FILE), BUNDLE_FILE, parseBundleManifest)
     const sums = this.#parse(documents.get(CHECKSUMS_FILE), CHECKSUMS_FILE, parseChecksums)
     const images = manifest?.images ?? []
