@@ -79,6 +79,8 @@ const ENGINE = [
   { package: 'libengine-pkcs11-openssl', found: () => spawnSync('openssl', ['engine', 'pkcs11']).status === 0 },
 ]
 
+const BROWSER = [{ package: 'chromium', found: () => command('chromium') }]
+
 const WINDOWS = [{ package: 'wine', found: () => command('wine') }]
 
 /** One compiler for each processor, this machine's own among them. */
@@ -128,6 +130,11 @@ export const PURPOSES = {
     { why: 'to build the native addon', needs: BUILD },
     { why: 'to make test images and to judge ours by', needs: TEST },
     { why: 'to load into a real Docker Engine and fill a disk', needs: ENGINE },
+  ],
+  browser: [
+    { why: 'to build the native addon', needs: BUILD },
+    { why: 'to make test images and to judge ours by', needs: TEST },
+    { why: 'to show pages', needs: BROWSER },
   ],
   windows: [
     { why: 'to build the native addon', needs: BUILD },

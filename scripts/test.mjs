@@ -1,5 +1,5 @@
 /**
- * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults|consumers|limits|kills|prebuilt|windows] [TAP OPTION…]`.
+ * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults|browser|consumers|limits|kills|prebuilt|windows] [TAP OPTION…]`.
  * `unit` is what `npm run lint` checks, and every test that needs no engine. The TAP of a run stays in `.tap/NAME.tap`.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -16,7 +16,7 @@ import { formatTally, readTally } from './tally.mjs'
 const OWN = ['engines', 'faults', 'browser', 'consumers', 'limits', 'kills', 'prebuilt', 'wine']
 
 const [name = 'unit', ...options] = process.argv.slice(2)
-setup(name === 'unit' ? 'test' : ['consumers', 'windows'].includes(name) ? name : 'engines')
+setup(name === 'unit' ? 'test' : ['browser', 'consumers', 'windows'].includes(name) ? name : 'engines')
 if (name === 'prebuilt') prepare('arm64')
 if (name === 'prebuilt' || name === 'windows') {
   const platforms = name === 'windows' ? ['win32-x64'] : []

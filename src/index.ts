@@ -88,6 +88,7 @@ export { saveImageParts } from './base-image/save-parts.js'
 export { checkWimLayer } from './layer/make/check-wim.js'
 
 // Inspecting images, and working with registries
+export { inspectPage } from './verbs/inspect-page.js'
 export { inspect, type InspectOptions, type Inspection, inspectRaw } from './verbs/inspect.js'
 export type {
   InspectedArtifact,

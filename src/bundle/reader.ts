@@ -178,6 +178,11 @@ class Reader implements BundleReader {
   }
 }
 
+/** The bundle that `source` is, if it is one that was opened. */
+export function bundleOf(source: ImageSource): BundleReader | undefined {
+  return source instanceof Reader ? source : undefined
+}
+
 /** The images of a bundle, one entry per name; an image without a name has one entry. */
 export function entriesOf({ images }: BundleManifest): readonly NamedEntry[] {
   return images.flatMap(image => {

@@ -1,6 +1,8 @@
 /** `stowage inspect`: shows an image without fetching its layers. */
 import { HOST_OPTION, PLATFORMS, readRegistryOptions, REGISTRY_OPTIONS } from './image-options.js'
-import { command, flag, required, values } from './command.js'
+import { writeDurably } from '../blob/durable.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
+import { command, flag, required, value, values } from './command.js'
 import { StowageError } from '../errors.js'
 import { type Inspection, inspect as inspectLocation, inspectRaw } from '../verbs/inspect.js'
 import type { InspectedImage, InspectedPlatform } from '../image/inspection.js'
@@ -17,6 +19,7 @@ export const inspect = command({
     platform: values('Only this os[/arch[/variant]][:os.version]; may be repeated', { takes: PLATFORMS }),
     raw: flag('Print the manifest or index, byte for byte; with --platform, the manifest of that platform'),
     config: flag('Print the image config, byte for byte'),
+    html: value('Write a page about it, for a browser, to this file; "-": standard output', { takes: 'path' }),
     host: HOST_OPTION,
     ...REGISTRY_OPTIONS,
   },
@@ -24,10 +27,14 @@ export const inspect = command({
     ['inspect nginx:1.27', 'An image in a registry'],
     ['inspect nginx:1.27 --platform linux/arm64 --config', 'The config of one platform'],
     ['inspect bundle:site-a', 'Every image of a bundle'],
+    ['inspect --html nginx.html nginx:1.27', 'A page about an image'],
   ],
-  run: async ({ location, raw, config, platform, host, ...options }, { signal, onProgress, report, print, notice }) => {
-    if ([raw, config, options.json].filter(Boolean).length > 1) {
-      throw new StowageError('INVALID_ARGUMENT', '--raw, --config and --json cannot be used together')
+  run: async (
+    { location, raw, config, html, platform, host, ...options },
+    { signal, onProgress, report, print, notice },
+  ) => {
+    if ([raw, config, html === STANDARD_STREAM, options.json].filter(Boolean).length > 1 || (html && (raw || config))) {
+      throw new StowageError('INVALID_ARGUMENT', '--raw, --config, --html and --json cannot be used together')
     }
     const settings = {
       platforms: platform,
@@ -39,6 +46,20 @@ export const inspect = command({
     }
     if (raw || config) {
       await print(await inspectRaw(location, raw ? 'manifest' : 'config', settings))
+      return
+    }
+    if (html !== undefined) {
+      const { inspectPage } = await import('../verbs/inspect-page.js')
+      const page = await inspectPage(location, settings)
+      if (html === STANDARD_STREAM) {
+        await print(page)
+        return
+      }
+      await writeDurably(html, page)
+      report(
+        { schema: 'stowage.inspect-page/v1', path: html, size: page.length },
+        `Wrote ${html}: a page about ${location}\n`,
+      )
       return
     }
     const found = await inspectLocation(location, settings)

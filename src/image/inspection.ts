@@ -73,8 +73,17 @@ export interface InspectedArtifact {
   readonly manifest: InspectedManifest
   /** The digest of the manifest that it describes. */
   readonly about?: string
+  /** What its statements are about, for example `https://spdx.dev/Document`, each once. */
+  readonly predicateTypes?: readonly string[]
   /** Size of its manifest and blobs, in bytes. */
   readonly size: number
+}
+
+/** A manifest, and all blobs that belong to it: either of the two is set. */
+export interface DescribedManifest {
+  readonly platform?: InspectedPlatform
+  readonly other?: InspectedArtifact
+  readonly blobs: readonly Descriptor[]
 }
 
 export interface InspectedWim {
@@ -160,14 +169,7 @@ export async function readInspection(
         }
         if (selectors.length > 0 && known?.os === 'unknown') return []
         if (isIndex(child.mediaType) || isManifest(child.mediaType)) return await visit(child, depth + 1)
-        const manifest = {
-          mediaType: child.mediaType,
-          digest: child.digest,
-          size: child.size,
-          annotations: child.annotations ?? {},
-          ...artifactType(child.artifactType),
-        }
-        return [{ other: { type: 'unknown' as const, manifest, size: child.size }, blobs: [child] }]
+        return [{ other: describeUnknown(child), blobs: [child] }]
       },
       { concurrency: depth === 0 ? AT_ONCE : 1 },
     )
@@ -175,56 +177,19 @@ export async function readInspection(
   }
 
   async function visitManifest(descriptor: Descriptor, bytes: Uint8Array, manifest: ImageManifest): Promise<Found> {
-    const inspected = inspectedManifest(descriptor, bytes, manifest.subject)
-    const blobs = [descriptor, manifest.config, ...manifest.layers]
-    const reference = descriptor.annotations?.['vnd.docker.reference.type']
-    const image = isImage(descriptor, manifest.config) && reference === undefined
-    const config = image
+    const config = isRunnable(descriptor, manifest)
       ? await readVerified(manifest.config, store.fetch(manifest.config, options), CONFIG_LIMIT)
       : undefined
-    const parsed = config && parseRunnableConfig(config, manifest.config.digest)
-    if (!config || !parsed) {
-      const about = descriptor.annotations?.['vnd.docker.reference.digest'] ?? manifest.subject?.digest
-      const type = reference === 'attestation-manifest' ? 'attestation' : 'artifact'
-      const kind = artifactType(
-        inspected.artifactType ?? (isImageConfig(manifest.config.mediaType) ? undefined : manifest.config.mediaType),
-      )
+    const found = describeManifest(descriptor, bytes, manifest, config)
+    if (!found.platform || fits(found.platform.platform)) {
       return {
-        other: {
-          type,
-          manifest: { ...inspected, ...kind },
-          ...(about === undefined ? {} : { about }),
-          size: sum(blobs),
-        },
-        blobs,
+        blobs: found.blobs,
+        ...(found.other ? { other: found.other } : {}),
+        ...(found.platform && config ? { platform: { inspected: found.platform, manifest: bytes, config } } : {}),
       }
     }
-    const { platform, diffIds } = parsed
-    if (!fits(platform)) {
-      passedOver.add(formatPlatform(platform))
-      return { blobs: [] }
-    }
-    const layers = manifest.layers.map(({ mediaType, digest, size, urls }, n): InspectedLayer => {
-      const diffId = diffIds[n]
-      return { mediaType, digest, size, ...(diffId === undefined ? {} : { diffId }), ...(urls ? { urls } : {}) }
-    })
-    const details = parseConfigDetails(config, manifest.config.digest)
-    const { mediaType, digest, size } = manifest.config
-    return {
-      platform: {
-        inspected: {
-          platform,
-          manifest: inspected,
-          config: { mediaType, digest, size },
-          ...details,
-          layers,
-          size: sum(blobs),
-        },
-        manifest: bytes,
-        config,
-      },
-      blobs,
-    }
+    passedOver.add(formatPlatform(found.platform.platform))
+    return { blobs: [] }
   }
 
   const root = await readVerified(image.root, store.fetch(image.root, options), MANIFEST_LIMIT)
@@ -254,8 +219,72 @@ export async function readInspection(
   }
 }
 
+/** Whether a manifest of an image has a config that says how it runs. */
+export function isRunnable(descriptor: Descriptor, { config }: ImageManifest): boolean {
+  return isImage(descriptor, config) && descriptor.annotations?.['vnd.docker.reference.type'] === undefined
+}
+
+/** What a manifest is: an image for one platform, if it has a `config` that says so, or something else. */
+export function describeManifest(
+  descriptor: Descriptor,
+  bytes: Uint8Array,
+  manifest: ImageManifest,
+  config: Uint8Array | undefined,
+): DescribedManifest {
+  const inspected = inspectedManifest(descriptor, bytes, manifest.subject)
+  const blobs = [descriptor, manifest.config, ...manifest.layers]
+  const size = sum(blobs)
+  const parsed = config && parseRunnableConfig(config, manifest.config.digest)
+  if (config && parsed) {
+    const { platform, diffIds } = parsed
+    const layers = manifest.layers.map(({ mediaType, digest, size, urls }, n): InspectedLayer => {
+      const diffId = diffIds[n]
+      return { mediaType, digest, size, ...(diffId === undefined ? {} : { diffId }), ...(urls ? { urls } : {}) }
+    })
+    const details = parseConfigDetails(config, manifest.config.digest)
+    const { mediaType, digest, size: configSize } = manifest.config
+    return {
+      platform: {
+        platform,
+        manifest: inspected,
+        config: { mediaType, digest, size: configSize },
+        ...details,
+        layers,
+        size,
+      },
+      blobs,
+    }
+  }
+  const reference = descriptor.annotations?.['vnd.docker.reference.type']
+  const about = descriptor.annotations?.['vnd.docker.reference.digest'] ?? manifest.subject?.digest
+  const kind =
+    inspected.artifactType ?? (isImageConfig(manifest.config.mediaType) ? undefined : manifest.config.mediaType)
+  const predicates = manifest.layers.flatMap(({ annotations }) => annotations?.['in-toto.io/predicate-type'] ?? [])
+  return {
+    other: {
+      type: reference === 'attestation-manifest' ? 'attestation' : 'artifact',
+      manifest: { ...inspected, ...artifactType(kind) },
+      ...(about === undefined ? {} : { about }),
+      ...(predicates.length > 0 ? { predicateTypes: [...new Set(predicates)] } : {}),
+      size,
+    },
+    blobs,
+  }
+}
+
+/** What an index lists that is no manifest. */
+export function describeUnknown({
+  mediaType,
+  digest,
+  size,
+  annotations = {},
+  artifactType: kind,
+}: Descriptor): InspectedArtifact {
+  return { type: 'unknown', manifest: { mediaType, digest, size, annotations, ...artifactType(kind) }, size }
+}
+
 /** The annotations are those of the document, not those that an index has for it. */
-function inspectedManifest(
+export function inspectedManifest(
   { mediaType, digest, size }: Descriptor,
   bytes: Uint8Array,
   subject: Descriptor | undefined,
@@ -276,6 +305,6 @@ function artifactType(type: string | undefined): { readonly artifactType?: strin
 }
 
 /** Total size of the blobs, each counted once. */
-function sum(blobs: readonly Descriptor[]): number {
+export function sum(blobs: readonly Descriptor[]): number {
   return [...new Map(blobs.map(blob => [blob.digest, blob.size])).values()].reduce((total, size) => total + size, 0)
 }

@@ -291,3 +291,37 @@ t.test(
     t.match(none.stderr, /It has shop:2\.3/)
   },
 )
+
+t.test('inspect --html writes a page, with what describes the image', async t => {
+  const work = t.testdir()
+  const image = await multiPlatformImage()
+  const { blobs, root } = image
+  const config = blobs.add('application/vnd.oci.empty.v1+json', Buffer.from('{}'))
+  const sbom = blobs.add('application/spdx+json', Buffer.from('{"spdxVersion":"SPDX-2.3"}'))
+  const { mediaType, digest, size } = root
+  const artifactType = 'application/spdx+json'
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: OCI_MANIFEST,
+    artifactType,
+    config,
+    layers: [sbom],
+    subject: { mediaType, digest, size },
+  }
+  const referrer = blobs.add(OCI_MANIFEST, Buffer.from(JSON.stringify(manifest)))
+  await writeLayout(join(work, 'layout'), { 'app:1': image, 'sbom:1': { ...image, root: referrer } })
+  const page = join(work, 'app.html')
+  const { code, stdout } = await stowage(['inspect', '--html', page, `oci:${work}/layout:app:1`])
+  t.equal(code, 0)
+  t.match(stdout, /^Wrote .*app\.html: a page about oci:/)
+  const text = readFileSync(page, 'utf8')
+  t.match(text, /^<!DOCTYPE html>/)
+  t.match(text, /<h1>1\u00a0image, /)
+  t.match(text, /SBOM \(SPDX\)/)
+  t.ok(text.includes(referrer.digest))
+  const printed = await stowage(['inspect', '--html', '-', `oci:${work}/layout:app:1`])
+  t.equal(printed.stdout, text)
+  for (const other of ['--raw', '--config'])
+    t.match((await stowage(['inspect', '--html', page, other, 'oci:x'])).stderr, /cannot be used together/)
+  t.match((await stowage(['inspect', '--html', '-', '--json', 'oci:x'])).stderr, /cannot be used together/)
+})

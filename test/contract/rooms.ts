@@ -109,6 +109,12 @@ export const ROOMS: readonly (readonly Room[])[] = [
   ],
   [
     {
+      path: 'page',
+      purpose: 'The page about a bundle or about images elsewhere: a description goes in, one HTML file comes out.',
+    },
+  ],
+  [
+    {
       path: 'bundle',
       purpose: 'The bundle: manifest, checksums, heads, reader, verification, and a writer for a directory or a tar.',
     },
