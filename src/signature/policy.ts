@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { parse } from 'yaml'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { isObject } from '../oci/json.js'
 import type { Requirement } from './check.js'
@@ -69,7 +68,7 @@ export async function readPolicy(options?: PolicyOptions): Promise<Policy | unde
 }
 
 async function parsePolicy(text: string, path: string): Promise<Policy> {
-  const fields = fieldsOf(text, path)
+  const fields = await fieldsOf(text, path)
   const unknown = Object.keys(fields).filter(key => !FIELDS.includes(key))
   if (unknown.length > 0) throw wrongPolicy(path, `expected ${FIELDS.join(', ')} but found ${unknown.join(', ')}`)
   const textOf = (key: string): string | undefined => {
@@ -120,8 +119,9 @@ async function requirementOf(
   return { keys: trusted, threshold, keyless: { trustedRoot: await readTrustedRoot(root), identity, issuer } }
 }
 
-function fieldsOf(text: string, path: string): Readonly<Record<string, unknown>> {
+async function fieldsOf(text: string, path: string): Promise<Readonly<Record<string, unknown>>> {
   if (text.length > LIMIT) throw wrongPolicy(path, `it has over ${LIMIT} characters`)
+  const { parse } = await import('yaml') // few machines have a policy
   let value: unknown
   try {
     value = parse(text, { maxAliasCount: 0, prettyErrors: false })
