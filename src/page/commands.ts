@@ -2,7 +2,7 @@
 import { sumsName, volumeName } from '../volumes/description.js'
 import type { PageBundle, PageVolumes } from './contents.js'
 import { html, type Html } from './html.js'
-import { counted, sizeWords } from './words.js'
+import { numberOf, sizeWords } from './words.js'
 
 /** Volumes that a command names one by one. */
 const MOST_NAMED = 30
@@ -102,7 +102,7 @@ function checkFiles(tar: string): Html {
 
 function checkVolumes({ name, count, size, total }: PageVolumes): Html {
   const list = sumsName(name)
-  return html`<p>It is one tar of ${sizeWords(total)} in ${counted(count, 'volume')} of at most ${sizeWords(size)}.</p>
+  return html`<p>It is one tar of ${sizeWords(total)} in ${numberOf(count, 'volume')} of at most ${sizeWords(size)}.</p>
     <h3>Without Stowage, on Linux</h3>
     <p>Where all volumes are; every line must end in OK.</p>
     <pre tabindex="0"><code>sha256sum -c ${list}</code></pre>

@@ -5,7 +5,7 @@ import { type Attached, kindOf } from './artifacts.js'
 import { DETAILS_ROOM, SHOWN, TABLE_ROOM } from './contents.js'
 import { html, type Html, shortened } from './html.js'
 import { layerKey, type Sharing } from './sharing.js'
-import { address, breakable, counted, exactWords, type Fact, facts, hash, moment, said, sizeWords } from './words.js'
+import { address, breakable, numberOf, exactWords, type Fact, facts, hash, moment, said, sizeWords } from './words.js'
 
 export interface ShownImage {
   readonly image: InspectedImage
@@ -44,7 +44,7 @@ export function tableOfImages(images: readonly ShownImage[], linked: number): Ht
         ${kept}
       </tbody>
     </table>
-    ${left > 0 && html`<p>And ${counted(left, 'more image')}, for which this page has no room.</p> `}`
+    ${left > 0 && html`<p>And ${numberOf(left, 'more image')}, for which this page has no room.</p> `}`
 }
 
 /** A section for each image, as many as have room, and how many those are. */
@@ -84,7 +84,7 @@ function section({ image, title, attached, undelivered }: ShownImage, n: number,
       { name: 'Digest', value: root && hash(root.digest) },
       { name: 'Image ID', value: id === undefined ? undefined : hash(id) },
       { name: 'Size', value: size === undefined ? undefined : html`${exactWords(size)}` },
-      { name: 'Platforms', value: rest.length > 0 ? html`${counted(platforms.length, 'platform')}` : undefined },
+      { name: 'Platforms', value: rest.length > 0 ? html`${numberOf(platforms.length, 'platform')}` : undefined },
       { name: 'Artifact type', value: root?.artifactType === undefined ? undefined : said(root.artifactType) },
       { name: 'WIM', value: wim && html`<bdi>${wim.path}</bdi>, image ${wim.index}` },
       {
@@ -104,8 +104,8 @@ function section({ image, title, attached, undelivered }: ShownImage, n: number,
     ])}${attached.length > 0 && attachedList(attached, platforms)}${
       undelivered.length > 0 &&
       html`<p class="soft">
-        ${counted(undelivered.length, 'document')} that ${undelivered.length === 1 ? 'describes' : 'describe'} the whole
-        index ${undelivered.length === 1 ? 'was' : 'were'} left behind, as the index is not here.
+        ${numberOf(undelivered.length, 'document')} that ${undelivered.length === 1 ? 'describes' : 'describe'} the
+        whole index ${undelivered.length === 1 ? 'was' : 'were'} left behind, as the index is not here.
       </p> `
     }${
       root &&
@@ -200,7 +200,7 @@ function pairs(noun: string, values: Readonly<Record<string, string>>): Html {
     'facts pairs',
   )
   return html`<details>
-    <summary>${counted(all.length, noun)}</summary>
+    <summary>${numberOf(all.length, noun)}</summary>
     ${list}${all.length > shown.length && html`<p>And ${all.length - shown.length} more.</p> `}
   </details> `
 }
@@ -211,7 +211,7 @@ function layerList({ layers, history }: InspectedPlatform, sharing: Sharing): Ht
   const shown = layers.slice(0, SHOWN.layers)
   const total = layers.reduce((sum, { size }) => sum + (size ?? 0), 0)
   return html`<details>
-    <summary>${counted(layers.length, 'layer')}${total > 0 && html`, ${sizeWords(total)}`}</summary>
+    <summary>${numberOf(layers.length, 'layer')}${total > 0 && html`, ${sizeWords(total)}`}</summary>
     <ol class="layers">
       ${shown.map((layer, n) => {
         const { digest, diffId, size, urls } = layer

@@ -17,7 +17,7 @@ import { imageSections, tableOfImages, type ShownImage, within } from './images.
 import { picture } from './picture.js'
 import { sharingOf } from './sharing.js'
 import { POLICY, STYLE } from './style.js'
-import { counted, hash, moment, sizeWords } from './words.js'
+import { numberOf, hash, moment, sizeWords } from './words.js'
 
 /** The same contents give the same bytes. They have at most about 6 MB, whatever the contents. */
 export function renderPage(contents: PageContents): Uint8Array {
@@ -37,7 +37,7 @@ export function renderPage(contents: PageContents): Uint8Array {
   )
   const details = shown.length > DETAILED_IMAGES ? undefined : imageSections(shown, sharing)
   const drawn = picture(sharing, details?.count ?? 0)
-  const headline = `${imagesWords(shown)}${bundle && bundle.files.length > 0 ? `, ${counted(bundle.files.length, 'file')}` : ''}${size === undefined ? '' : `, ${sizeWords(size)}`}`
+  const headline = `${imagesWords(shown)}${bundle && bundle.files.length > 0 ? `, ${numberOf(bundle.files.length, 'file')}` : ''}${size === undefined ? '' : `, ${sizeWords(size)}`}`
   const kind = bundle
     ? bundle.assumes
       ? 'Delta of container images'
@@ -111,7 +111,7 @@ export function renderPage(contents: PageContents): Uint8Array {
 
 function lead(attached: number, bundle: PageBundle | undefined): Html {
   const also =
-    attached > 0 && ` With ${counted(attached, 'document')} about them, such as signatures, SBOMs and provenance.`
+    attached > 0 && ` With ${numberOf(attached, 'document')} about them, such as signatures, SBOMs and provenance.`
   if (!bundle) return html`<p class="lead">What the images are, and what they are made of.${also}</p> `
   return html`<p class="lead">What is in this bundle, and how to check and load it.${also}</p>
     ${
@@ -119,7 +119,7 @@ function lead(attached: number, bundle: PageBundle | undefined): Html {
       html`<div class="note">
         <p>
           This is a delta: it leaves out what its destination has already,
-          ${counted(bundle.assumes.layers.length, 'layer')}${bundle.assumes.images.length > 0 && html` and ${counted(bundle.assumes.images.length, 'whole image')}`}.
+          ${numberOf(bundle.assumes.layers.length, 'layer')}${bundle.assumes.images.length > 0 && html` and ${numberOf(bundle.assumes.images.length, 'whole image')}`}.
           Elsewhere its images are not complete. <a href="#assumed">What it leaves out</a>
         </p>
       </div> `
@@ -222,8 +222,8 @@ function imagesWords(shown: readonly ShownImage[]): string {
   const artifacts = shown.filter(({ image }) => image.platforms.length === 0 && image.others.length > 0).length
   const images = shown.length - artifacts
   const words = [
-    ...(images > 0 ? [counted(images, 'image')] : []),
-    ...(artifacts > 0 ? [counted(artifacts, 'artifact')] : []),
+    ...(images > 0 ? [numberOf(images, 'image')] : []),
+    ...(artifacts > 0 ? [numberOf(artifacts, 'artifact')] : []),
   ]
   return words.join(' and ') || 'No images'
 }

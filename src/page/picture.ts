@@ -3,7 +3,7 @@ import { html, type Html } from './html.js'
 import { LETTERED } from './contents.js'
 import type { Bar, BarLayer, SharedPart, Sharing } from './sharing.js'
 import { COLORS, PATTERNS } from './style.js'
-import { breakable, counted, sizeWords } from './words.js'
+import { breakable, numberOf, sizeWords } from './words.js'
 
 /** How wide a layer is at least, in percent of the widest bar: it has to be seen. */
 const LEAST = 0.3
@@ -20,7 +20,7 @@ export function picture(sharing: Sharing, linked: number): Html | undefined {
     <h2 id="layers">Layers</h2>
     <p>
       ${summary(sharing)}${
-        all > bars.length && ` The picture shows the ${bars.length} largest of ${counted(all, 'image')}.`
+        all > bars.length && ` The picture shows the ${bars.length} largest of ${numberOf(all, 'image')}.`
       }
     </p>
     <figure>
@@ -33,7 +33,7 @@ export function picture(sharing: Sharing, linked: number): Html | undefined {
 /** How much there is, and how much of it is shared. */
 function summary({ apart, together, left }: Sharing): string {
   if (left > 0)
-    return `The images have layers of ${sizeWords(together)}, each counted once. Of that, ${sizeWords(left)} are not in this bundle: its destination has them.`
+    return `The images have layers of ${sizeWords(together)}, each numberOf once. Of that, ${sizeWords(left)} are not in this bundle: its destination has them.`
   if (apart === together) return 'No two images share a layer.'
   return `Layers that several images share are stored once: they take ${sizeWords(together)} instead of ${sizeWords(apart)}.`
 }
@@ -124,7 +124,7 @@ function legend({ bars, parts }: Sharing): Html {
   const item = (swatch: Html, words: string): Html => html`<li>${swatch}<span>${words}</span></li> `
   return html`<figcaption>
     <ul class="legend">
-      ${parts.map(part => item(swatch(part), `${counted(part.layers, 'layer')}, ${sizeWords(part.size)}, in ${counted(part.users, 'image')}`))}${
+      ${parts.map(part => item(swatch(part), `${numberOf(part.layers, 'layer')}, ${sizeWords(part.size)}, in ${numberOf(part.users, 'image')}`))}${
         others && item(box('more'), 'other shared layers')
       }${layers.some(({ part }) => !part) && item(box('own'), 'only in one image')}${
         layers.some(({ left }) => left) && item(box('own', true), 'not in this bundle: its destination has it')
@@ -196,7 +196,7 @@ function lettersOf(layers: readonly BarLayer[]): string {
 
 function partsText({ layers, size }: Bar): string {
   const shared = lettersOf(layers)
-  return `${counted(layers.length, 'layer')}, ${sizeWords(size)}. ${shared ? `Shared with other images: ${shared}.` : 'None is shared with another image.'}`
+  return `${numberOf(layers.length, 'layer')}, ${sizeWords(size)}. ${shared ? `Shared with other images: ${shared}.` : 'None is shared with another image.'}`
 }
 
 function fillOf(part: SharedPart | undefined): string {

@@ -14,7 +14,7 @@ export function exactWords(bytes: number): string {
 }
 
 /** `1 layer`, `5 layers`. */
-export function counted(count: number, one: string, many = `${one}s`): string {
+export function numberOf(count: number, one: string, many = `${one}s`): string {
   return `${count}\u00a0${count === 1 ? one : many}`
 }
 
