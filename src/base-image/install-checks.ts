@@ -1,20 +1,21 @@
 /** The checks before a base OS image is installed, and after it. */
-import type { InstalledImage, InstallOptions, InstallWimOptions } from './install-options.js'
+import { hashFile } from '../blob/hash-file.js'
 import { StowageError } from '../errors.js'
-import type { LayerFinding } from '../layer/read/check.js'
 import { checkWimLayer } from '../layer/make/check-wim.js'
 import { chooseImage } from '../layer/make/from-wim.js'
+import type { LayerFinding } from '../layer/read/check.js'
+import { hexOf } from '../oci/digest.js'
 import { BASE_IMAGE_PUBLISHER, formatFullName, type ImageIdentity } from '../oci/image-identity.js'
 import { formatPlatform, parsePlatformSelector, type Platform } from '../oci/platform.js'
 import { familiarReference, nameToGive, type Reference } from '../oci/reference.js'
 import { platformOf } from '../transport/wim/platform.js'
 import { wimImageName, openReferencingWim } from '../transport/wim/source.js'
+import { UTILITY_VM } from '../windows/layer-paths.js'
 import type { CatalogEntry } from './catalog.js'
 import { judgeHost } from './host.js'
+import type { InstalledImage, InstallOptions, InstallWimOptions } from './install-options.js'
 import { InstallTarget, type PutResult } from './install-target.js'
 import { compareImageVersions, formatVersion, isVersion, parseVersion } from './version.js'
-import { UTILITY_VM } from '../windows/layer-paths.js'
-import { hashFile } from '../blob/hash-file.js'
 
 /** An error that carries the findings of the layer check. */
 export class RefusedLayer extends StowageError {
@@ -220,7 +221,7 @@ export async function expectSum(path: string, expected: string, signal: AbortSig
   if (digest === `sha256:${expected}`) return
   throw new StowageError(
     'DIGEST_MISMATCH',
-    `${path}: its source says sha256 ${expected}, but the file is ${digest.slice('sha256:'.length)}`,
+    `${path}: its source says sha256 ${expected}, but the file is ${hexOf(digest)}`,
     { hint: 'The file was changed or damaged: copy it again.' },
   )
 }

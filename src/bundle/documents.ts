@@ -2,9 +2,9 @@
 import { DOCKER_FILE, encodeDockerManifest, encodeIndex, type NamedImage } from '../archive/heads.js'
 import type { SparseForm } from '../blob/stripped.js'
 import { thisGenerator } from '../generator.js'
-import type { Release } from '../signature/release.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
+import type { Release } from '../signature/release.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
 import { type BundleAssumption, DELTA_DOCKER_MANIFEST, DELTA_LAYOUT } from './delta.js'
 import {

@@ -9,8 +9,11 @@ import { type NamedEntry, selectImage } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
+import type { SignatureReport } from '../signature/check.js'
+import type { Trust } from '../signature/trust.js'
 import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
 import { DOCUMENT_LIMIT, INCOMPLETE_FILE } from './contents.js'
+import { expectBundleLayout, leftOutOf } from './delta.js'
 import { doubtsAbout, doubtsText, refuseContradictions } from './doubts.js'
 import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
 import type { Finding } from './graph.js'
@@ -22,12 +25,9 @@ import {
   parseBundleManifest,
   sourceImageOf,
 } from './manifest.js'
-import { expectBundleLayout, leftOutOf } from './delta.js'
 import { openBundleFiles } from './open-files.js'
 import type { PassingFiles } from './passing-files.js'
-import type { SignatureReport } from '../signature/check.js'
-import type { Trust } from '../signature/trust.js'
-import { checkBundleSignatures, expectTrusted } from './signatures.js'
+import { checkBundleSignatures, expectTrusted, signaturePlace } from './signatures.js'
 
 /** An open bundle. The caller disposes of it. */
 export interface BundleReader extends ImageSource {
@@ -79,12 +79,13 @@ export async function openBundleReader(path: string, options: BundleReaderOption
   const files = await openBundleFiles(path, trust ? { ...options, passing: false } : options)
   try {
     if (isPassing(files)) return await openPassing(path, files, options)
-    const bytes = await readBundleFile(path, files, options)
+    const read = await readBundleFile(path, files, options)
     // Before anything else in it is believed
-    const bundle = { path, more: options.more, files, bytes, release: parseBundleManifest(bytes).release }
+    const place = await signaturePlace(path, options)
+    const bundle = { path, place, files, bytes: read.bytes, release: read.manifest.release }
     const signatures = await checkBundleSignatures(bundle, trust)
     if (trust) await expectTrusted(bundle, signatures, trust)
-    return new Reader(path, files, await readManifest(path, files, options, bytes), signatures, ref)
+    return new Reader(path, files, await readManifest(path, files, options, read), signatures, ref)
   } catch (error) {
     await files[Symbol.asyncDispose]()
     throw error
@@ -207,10 +208,9 @@ export async function readManifest(
   path: string,
   files: BundleFiles,
   { signal, onNotice }: Pick<OpenFilesOptions, 'signal' | 'onNotice'>,
-  read?: Uint8Array,
+  read?: ReadBundleFile,
 ): Promise<ReadManifest> {
-  const bytes = read ?? (await readBundleFile(path, files, { signal }))
-  const manifest = parseBundleManifest(bytes)
+  const { bytes, manifest } = read ?? (await readBundleFile(path, files, { signal }))
   const sums = parseChecksums(await readSmall(files, CHECKSUMS_FILE, DOCUMENT_LIMIT, signal))
   expectDigest(BUNDLE_FILE, bytes, sums.get(BUNDLE_FILE), CHECKSUMS_FILE)
   const listed = new Map(manifest.files.map(file => [file.path, file]))
@@ -227,13 +227,19 @@ export async function readManifest(
   return { digest: digestOf(bytes), manifest, doubts }
 }
 
+interface ReadBundleFile {
+  readonly bytes: Uint8Array
+  readonly manifest: BundleManifest
+}
+
 async function readBundleFile(
   path: string,
   files: BundleFiles,
   { signal }: Pick<OpenFilesOptions, 'signal'>,
-): Promise<Uint8Array> {
+): Promise<ReadBundleFile> {
   refuseOther(path, files)
-  return await readSmall(files, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
+  const bytes = await readSmall(files, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
+  return { bytes, manifest: parseBundleManifest(bytes) }
 }
 
 function refuseOther(path: string, { files }: BundleFiles): void {

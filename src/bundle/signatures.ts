@@ -1,17 +1,18 @@
 /** The signatures of a bundle: where they are, and whether they are what is asked for. */
-import { open, readdir, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
+import { readLimited } from '../blob/limited-file.js'
 import { fileError, orError, StowageError, systemCode } from '../errors.js'
 import { checkSignatures, expectSigned, type SignatureReport } from '../signature/check.js'
-import { shortKeyId } from '../signature/public-key.js'
+import { shortKeyId } from '../signature/key-name.js'
 import { expectNotOlder, type Release } from '../signature/release.js'
 import type { SignatureFile } from '../signature/signature-file.js'
 import type { Trust } from '../signature/trust.js'
 import { baseOf } from '../volumes/description.js'
 import { findVolumes } from '../volumes/find.js'
 import { isSignature, SIGNATURE_LIMIT } from './contents.js'
-import { type BundleFiles, readSmall } from './files.js'
+import { type BundleFiles, type OpenFilesOptions, readSmall } from './files.js'
 import type { Finding } from './graph.js'
 import { BUNDLE_FILE, parseBundleManifest } from './manifest.js'
 
@@ -28,9 +29,12 @@ export interface SignaturePlace {
  * The place of the signatures of the bundle `path`: in it if it is a directory, with an empty `base`; otherwise beside it:
  * `site-a.bundle.json.sig` for `site-a.tar`, `site-a.tar.gz` or `site-a.tar.001`. Undefined for a stream.
  */
-export async function signaturePlace(path: string, more: readonly string[] = []): Promise<SignaturePlace | undefined> {
+export async function signaturePlace(
+  path: string,
+  { more = [], volumes: known }: Pick<OpenFilesOptions, 'more' | 'volumes'> = {},
+): Promise<SignaturePlace | undefined> {
   if (path === STANDARD_STREAM) return undefined
-  const volumes = await findVolumes([path, ...more])
+  const volumes = known ?? (await findVolumes([path, ...more]))
   if (volumes) return { directories: volumes.directories, base: `${baseOf(volumes.tar)}.` }
   const found = await stat(path).catch((error: unknown) => {
     throw fileError(error, path)
@@ -62,7 +66,8 @@ export async function signatureFiles({ directories, base }: SignaturePlace): Pro
 /** What of a bundle its signatures are about. */
 export interface SignedBundle {
   readonly path: string
-  readonly more?: readonly string[] | undefined
+  /** See {@link signaturePlace}. */
+  readonly place: SignaturePlace | undefined
   readonly files: Pick<BundleFiles, 'files' | 'read'>
   /** The bytes of its bundle.json. */
   readonly bytes: Uint8Array
@@ -71,24 +76,22 @@ export interface SignedBundle {
 
 /** Reads all signatures of `bundle`, and compares them with what `trust` asks for; it may be refused by {@link expectTrusted}. */
 export async function checkBundleSignatures(bundle: SignedBundle, trust: Trust | undefined): Promise<SignatureReport> {
-  const files = await readSignatures(bundle, trust?.signatures ?? [])
+  const files = await readSignatures(bundle, trust)
   return await checkSignatures(bundle.bytes, files, trust?.requirements ?? [])
 }
 
 /** Throws SIGNATURE_MISSING, SIGNATURE_INVALID or ROLLBACK unless the bundle is what `trust` asks for. */
 export async function expectTrusted(bundle: SignedBundle, report: SignatureReport, trust: Trust): Promise<void> {
   const title = bundle.path === STANDARD_STREAM ? 'the bundle on standard input' : bundle.path
-  for (const error of await refusals(bundle, report, trust))
-    throw error.withHint(error.hint, `${title}: ${error.message}`)
+  for (const error of refusals(bundle, report, trust)) throw error.withHint(error.hint, `${title}: ${error.message}`)
 }
 
 /** Why the bundle is not what `trust` asks for: an error for each thing. */
-async function refusals(
-  { path, more, release }: SignedBundle,
+function refusals(
+  { place, release }: SignedBundle,
   report: SignatureReport,
   { requirements, notOlderThan = [] }: Trust,
-): Promise<readonly StowageError[]> {
-  const place = requirements.length > 0 ? await signaturePlace(path, more) : undefined
+): readonly StowageError[] {
   const hint = place
     ? `Its signature belongs in ${join(place.directories[0] ?? '', signatureName(place.base, undefined, 'sigstore.json'))}: copy it from where the bundle is from, or have it signed there with "stowage sign".`
     : 'Give the file of its signature with --signature.'
@@ -96,8 +99,15 @@ async function refusals(
     ...requirements.map(requirement => () => expectSigned(report, requirement, hint)),
     ...notOlderThan.map(known => () => expectNotOlder(release, known)),
   ]
-  const refused = await Promise.all(checks.map(async check => await orError(async () => check(), undefined)))
-  return refused.filter(each => each instanceof StowageError)
+  return checks.flatMap(check => {
+    try {
+      check()
+      return []
+    } catch (error) {
+      if (error instanceof StowageError) return [error]
+      throw error
+    }
+  })
 }
 
 /** The report of a bundle without signatures. */
@@ -108,14 +118,14 @@ export const NO_SIGNATURES: SignatureReport = { signatures: [], signedBy: [] }
  * that `trust` asks for.
  */
 export async function verifySignatures(
-  { path, more, files, bytes }: Omit<SignedBundle, 'bytes' | 'release'> & { readonly bytes: Uint8Array | undefined },
+  { bytes, ...rest }: Omit<SignedBundle, 'bytes' | 'release'> & { readonly bytes: Uint8Array | undefined },
   trust: Trust | undefined,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly signatures: SignatureReport; readonly findings: readonly Finding[] }> {
   if (!bytes) return { signatures: NO_SIGNATURES, findings: [] } // that it cannot be read is one already
   const found = await orError(async () => {
     const release = trust?.notOlderThan?.length ? parseBundleManifest(bytes).release : undefined
-    const bundle = { path, more, files, bytes, release }
+    const bundle = { ...rest, bytes, release }
     return { bundle, signatures: await checkBundleSignatures(bundle, trust) }
   }, signal)
   if (found instanceof StowageError) {
@@ -124,7 +134,7 @@ export async function verifySignatures(
     return { signatures: NO_SIGNATURES, findings: trust ? [refusalOf(found)] : [] }
   }
   const { bundle, signatures } = found
-  return { signatures, findings: trust ? (await refusals(bundle, signatures, trust)).map(refusalOf) : [] }
+  return { signatures, findings: trust ? refusals(bundle, signatures, trust).map(refusalOf) : [] }
 }
 
 function refusalOf({ code, message }: StowageError): Finding {
@@ -133,35 +143,37 @@ function refusalOf({ code, message }: StowageError): Finding {
 }
 
 async function readSignatures(
-  { path, more, files }: SignedBundle,
-  others: readonly string[],
+  { place, files }: SignedBundle,
+  trust: Trust | undefined,
 ): Promise<readonly SignatureFile[]> {
   const found: SignatureFile[] = []
   const inside = [...files.files.values()].filter(file => file.type === 'file' && isSignature(file.path))
   for (const { path: name } of inside.sort((a, b) => (a.path < b.path ? -1 : 1)).slice(0, MOST_SIGNATURES))
     found.push({ name, bytes: await orNothing(async () => await readSmall(files, name, SIGNATURE_LIMIT)) })
-  const place = await signaturePlace(path, more)
-  const beside = place && place.base !== '' ? await signatureFiles(place) : []
+  const beside = place && place.base !== '' ? await signaturesBeside(place, trust) : []
   for (const file of beside.slice(0, MOST_SIGNATURES))
     found.push({ name: file, bytes: await orNothing(async () => await readSignature(file)) })
-  for (const file of others) found.push({ name: file, bytes: await readSignature(file) })
+  for (const file of trust?.signatures ?? []) found.push({ name: file, bytes: await readSignature(file) })
   return found
 }
 
+/** A directory that may not be listed matters only to those who ask for a signature. */
+async function signaturesBeside(place: SignaturePlace, trust: Trust | undefined): Promise<readonly string[]> {
+  const found = await orError(async () => await signatureFiles(place), undefined)
+  if (!(found instanceof StowageError)) return found
+  if (trust) throw found
+  return []
+}
+
 /** One that nobody named, and that cannot be read, is no signature: it must not hide the others. */
-async function orNothing(read: () => Promise<Uint8Array>): Promise<Uint8Array> {
+export async function orNothing(read: () => Promise<Uint8Array>): Promise<Uint8Array> {
   const bytes = await orError(read, undefined)
   return bytes instanceof StowageError ? new Uint8Array() : bytes
 }
 
-async function readSignature(path: string): Promise<Uint8Array> {
-  try {
-    await using file = await open(path)
-    const bytes = Buffer.alloc(SIGNATURE_LIMIT + 1)
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0)
-    if (bytesRead <= SIGNATURE_LIMIT) return bytes.subarray(0, bytesRead)
-  } catch (error) {
-    throw fileError(error, path)
-  }
+/** Throws SIGNATURE_INVALID for one that is too large, and {@link fileError}s. */
+export async function readSignature(path: string): Promise<Uint8Array> {
+  const bytes = await readLimited(path, SIGNATURE_LIMIT)
+  if (bytes) return bytes
   throw new StowageError('SIGNATURE_INVALID', `${path} has over ${SIGNATURE_LIMIT} bytes, which is no signature`)
 }

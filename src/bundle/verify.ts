@@ -22,7 +22,7 @@ import {
 } from './manifest.js'
 import { openBundleFiles } from './open-files.js'
 import { hintFor } from './reader.js'
-import { NO_SIGNATURES, verifySignatures } from './signatures.js'
+import { NO_SIGNATURES, signaturePlace, verifySignatures } from './signatures.js'
 import { sortedFindings, NOTHING_PROVED, type VerifyReport, withSignatures } from './verify-report.js'
 import type { Trust } from '../signature/trust.js'
 import { lookAtVolumes, verifyVolumes } from './verify-volumes.js'
@@ -71,7 +71,8 @@ export async function verifyBundle(path: string, options: VerifyBundleOptions = 
   try {
     const check = new Check(files, deep, signal, done => onProgress?.({ type: 'bytes', subject: path, ...done }))
     const checked = await check.run(path)
-    const signed = await verifySignatures({ path, more, files, bytes: check.bundle }, trust, signal)
+    const place = await signaturePlace(path, { more, volumes })
+    const signed = await verifySignatures({ path, place, files, bytes: check.bundle }, trust, signal)
     const report = withSignatures(checked, signed)
     onProgress?.({ type: 'done', subject: path })
     const found = volumes ? undefined : await stat(path).catch(() => undefined) // standard input

@@ -1,5 +1,4 @@
 /** `stowage copy`: copies an image from one location to another. */
-import { policyTrust } from './trust-options.js'
 import { DEFAULT_STORE, imageForms, sourceForms } from './locations.js'
 import { command, required, value, type Values } from './command.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
@@ -16,6 +15,7 @@ import { reportPlan } from './plan-text.js'
 import { VERIFY_OPTION, verifiedDocument, verifiedText } from './verify-option.js'
 import { deliveredText } from './arrival-text.js'
 import { lostText, printable, skippedText, table } from './render.js'
+import { policyTrust } from './trust-options.js'
 import { formatSize } from '../size-text.js'
 
 const OPERANDS = {

@@ -1,5 +1,4 @@
 /** `stowage find` and `stowage save`: find base OS images in the registered sources, and save them as WIM files. */
-import { policyTrust } from './trust-options.js'
 import { anyNumber, command, flag, value, type Values, values } from './command.js'
 import { text } from 'node:stream/consumers'
 import { chooseCandidates } from '../base-image/candidates.js'
@@ -17,6 +16,7 @@ import { READ_BACK_TEXT, reportRoom, roomDocument, roomText } from './plan-text.
 import { VERIFY_OPTION, verifiedDocument, verifiedText } from './verify-option.js'
 import { readRegistryOptions, REGISTRY_OPTIONS } from './image-options.js'
 import type { Session } from './session.js'
+import { policyTrust } from './trust-options.js'
 import { parseVolumeSize, VOLUME_SIZE } from './volume-options.js'
 
 const SAVE_AGAIN = 'run the same command again, which checks it.'

@@ -1,5 +1,4 @@
 /** `stowage install`: installs Windows base OS images from the registered sources or from WIM files. */
-import { policyTrust } from './trust-options.js'
 import { additiveForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, value, type Values, values } from './command.js'
 import { chooseCandidates } from '../base-image/candidates.js'
@@ -18,6 +17,7 @@ import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { count, printable, skippedText } from './render.js'
 import type { Session } from './session.js'
+import { policyTrust } from './trust-options.js'
 
 const OPTIONS = {
   ...QUERY_OPTIONS,

@@ -1,7 +1,9 @@
 /** `stowage keygen`: makes a pair of keys to sign bundles with. */
 import { StowageError } from '../errors.js'
+import type { KeygenResult } from '../verbs/keygen.js'
 import { choice, command, flag, optional } from './command.js'
 import { printable } from './render.js'
+import type { Session } from './session.js'
 import { PASSPHRASE_FILE, readPassphrase } from './sign-options.js'
 
 export const keygen = command({
@@ -33,17 +35,11 @@ export const keygen = command({
         hint: 'To keep the key unencrypted, say so: --no-passphrase.',
       })
     const result = await generateKeys(name, { type, format, passphrase })
-    report(result, session)
+    session.report({ schema: 'stowage.keygen/v1', ...result }, printable(keysText(result)))
   },
 })
 
-async function askTwice({
-  canAsk,
-  signal,
-}: {
-  readonly canAsk: boolean
-  readonly signal: AbortSignal
-}): Promise<string> {
+async function askTwice({ canAsk, signal }: Pick<Session, 'canAsk' | 'signal'>): Promise<string> {
   if (!canAsk)
     throw new StowageError('INVALID_ARGUMENT', 'there is no terminal to ask for a passphrase', {
       hint: 'Give a file that has it, --passphrase-file FILE, or say --no-passphrase.',
@@ -55,16 +51,9 @@ async function askTwice({
   throw new StowageError('INVALID_ARGUMENT', 'the two passphrases differ', { hint: 'Run the command again.' })
 }
 
-function report(
-  result: { readonly privateKey: string; readonly publicKey: string; readonly keyId: string; readonly type: string },
-  session: { report(document: Readonly<Record<string, unknown>>, text: string): void },
-): void {
-  const { privateKey, publicKey, keyId } = result
-  session.report(
-    { schema: 'stowage.keygen/v1', ...result },
-    printable(`Private key: ${privateKey} (keep it where the bundles are packed)
+function keysText({ privateKey, publicKey, keyId }: KeygenResult): string {
+  return `Private key: ${privateKey} (keep it where the bundles are packed)
 Public key:  ${publicKey} (bring it to the sites, by another way than the bundles)
 Key id:      ${keyId}
-`),
-  )
+`
 }

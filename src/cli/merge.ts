@@ -1,5 +1,4 @@
 /** `stowage merge`: makes a whole bundle from a delta and what it leaves out. */
-import { policyTrust } from './trust-options.js'
 import { StowageError } from '../errors.js'
 import { formatSize } from '../size-text.js'
 import { mergeBundles, type MergeResult } from '../verbs/merge.js'
@@ -7,6 +6,7 @@ import { command, oneOrMore, value } from './command.js'
 import { bundlePath } from './locations.js'
 import { imageTable } from './pack.js'
 import { count } from './render.js'
+import { policyTrust } from './trust-options.js'
 import { VERIFY_OPTION, verifiedDocument, verifiedText, verifyAgain } from './verify-option.js'
 
 export const merge = command({

@@ -1,5 +1,4 @@
 /** `stowage pack`: packs images into a bundle. */
-import { policyTrust } from './trust-options.js'
 import { sourceForms } from './locations.js'
 import { anyNumber, command, flag, number, value, values } from './command.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
@@ -22,6 +21,7 @@ import { formatSize } from '../size-text.js'
 import type { Release } from '../signature/release.js'
 import { PASSPHRASE_FILE, readSigner, SIGN_COMMAND } from './sign-options.js'
 import { signedText } from './sign.js'
+import { policyTrust } from './trust-options.js'
 import { VERIFY_OPTION, verifiedDocument, verifiedText, verifyAgain } from './verify-option.js'
 import { mediumAsker, parseVolumeSize, VOLUME_SIZE_OPTION } from './volume-options.js'
 

@@ -1,5 +1,4 @@
 /** `stowage serve`: serves bundles as a read-only registry. */
-import { policyTrust } from './trust-options.js'
 import { BUNDLE_FORMS } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { hostname, networkInterfaces } from 'node:os'
@@ -11,6 +10,7 @@ import type { FailedConnection } from '../serve/strangers.js'
 import { count, jsonText, printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
 import { interruption } from './session.js'
+import { policyTrust } from './trust-options.js'
 
 export const serve = command({
   operands: {

@@ -30,17 +30,12 @@ export async function readSigner(
   session: Pick<Session, 'canAsk' | 'signal'>,
 ): Promise<Signer | undefined> {
   if (key === undefined) {
-    const [stray] = [
-      command === undefined ? [] : ['--sign-command'],
-      passphraseFile === undefined ? [] : ['--passphrase-file'],
-    ].flat()
-    if (stray === undefined) return undefined
-    throw new StowageError('INVALID_ARGUMENT', `${stray} needs ${option}`, {
-      hint:
-        stray === '--sign-command'
-          ? `Give the public key of what the command signs with: ${option} FILE.pub.`
-          : undefined,
-    })
+    if (command !== undefined)
+      throw new StowageError('INVALID_ARGUMENT', `--sign-command needs ${option}`, {
+        hint: `Give the public key of what the command signs with: ${option} FILE.pub.`,
+      })
+    if (passphraseFile !== undefined) throw new StowageError('INVALID_ARGUMENT', `--passphrase-file needs ${option}`)
+    return undefined
   }
   if (command !== undefined) {
     const [{ commandSigner }, { readPublicKey }] = await Promise.all([

@@ -1,6 +1,7 @@
 /** `stowage sign`: signs a bundle. */
 import { StowageError } from '../errors.js'
-import { shortKeyId } from '../signature/public-key.js'
+import { shortKeyId } from '../signature/key-name.js'
+import type { SignResult } from '../verbs/sign.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { bundlePath } from './locations.js'
 import { printable } from './render.js'
@@ -44,17 +45,7 @@ export const sign = command({
 })
 
 /** What was done, in a line. */
-export function signedText({
-  path,
-  keyId,
-  files,
-  unchanged,
-}: {
-  readonly path: string
-  readonly keyId: string
-  readonly files: readonly string[]
-  readonly unchanged: boolean
-}): string {
+export function signedText({ path, keyId, files, unchanged }: SignResult): string {
   const by = `key ${shortKeyId(keyId)}`
   return unchanged ? `Nothing to do: ${path} is signed by ${by}` : `Signed ${path} with ${by}: ${files.join(', ')}`
 }

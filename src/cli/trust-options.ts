@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { StowageError } from '../errors.js'
 import type { SignatureReport } from '../signature/check.js'
+import { shortName } from '../signature/key-name.js'
 import type { KnownRelease } from '../signature/release.js'
 import type { Trust } from '../signature/trust.js'
 import { number, value, type Values, values } from './command.js'
@@ -58,14 +59,14 @@ export function signatureText({ signatures, signedBy }: SignatureReport, keys: T
   const lines = signatures
     .filter(({ status }) => status !== 'valid')
     .map(({ files: [file], keyId, status, reason }) => {
-      const by = keyId === undefined ? '' : ` by key ${keyId.slice(0, 16)}`
+      const by = keyId === undefined ? '' : ` by ${shortName(keyId)}`
       return status === 'unchecked'
         ? `Signed${by}, which was not checked: give the public key with --key (${file})`
         : `Not counted: ${file}: ${reason ?? status}`
     })
   const names = signedBy.map(by => {
     const source = keys?.requirements.flatMap(each => each.keys).find(({ id }) => id === by)?.source
-    return /^[0-9a-f]{64}$/.test(by) ? `key ${by.slice(0, 16)}${source === undefined ? '' : ` (${source})`}` : by
+    return `${shortName(by)}${source === undefined ? '' : ` (${source})`}`
   })
   const valid = names.length > 0 ? [`Signed by ${names.join(' and ')}: the signature holds`] : []
   return [...valid, ...lines].map(line => `${line}\n`).join('')

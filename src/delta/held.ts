@@ -5,9 +5,7 @@ import { sizeOf } from '../blob/closure.js'
 import { stripAbsent } from '../blob/stripped.js'
 import { comparePaths } from '../bundle/checksums.js'
 import type { AssumedImage, AssumedLayer, AssumptionSource, BundleAssumption } from '../bundle/delta.js'
-import { DOCUMENT_LIMIT } from '../bundle/contents.js'
-import { readSmall } from '../bundle/files.js'
-import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
+import type { BundleManifest } from '../bundle/manifest.js'
 import { openBundleReader } from '../bundle/reader.js'
 import { sharedLayers } from '../engine/inventory.js'
 import { abortError, fileError, StowageError } from '../errors.js'
@@ -57,8 +55,8 @@ export async function readHeld(path: string, { signal }: WaitOptions = {}): Prom
     return heldOfInventory(inventory, digest)
   }
   await using reader = await openBundleReader(file, { layers: false, signal })
-  const bytes = await readSmall(reader, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
-  return heldOfBundle(reader.manifest, digestOf(bytes))
+  if (!reader.digest) throw new TypeError('a bundle that is read for its manifest does not pass')
+  return heldOfBundle(reader.manifest, reader.digest)
 }
 
 /** Whether the file `path` begins like an inventory, as no bundle does. Throws FILE_NOT_FOUND. */

@@ -1,9 +1,9 @@
 /** Reads `images.yaml`, which lists the images, WIMs and files for a bundle. Its format: docs/images-yaml.md. */
 import { statSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
+import { readLimited } from '../blob/limited-file.js'
 import { isBundlePath } from '../bundle/manifest.js'
-import { fileError, StowageError } from '../errors.js'
+import { StowageError } from '../errors.js'
 import { checkedCompression, COMPRESSION_FORMS, parseLayerCompression } from '../layer/compression.js'
 import { parsePlatformSelector } from '../oci/platform.js'
 import { formatReference, isRegistry, parseReference } from '../oci/reference.js'
@@ -27,9 +27,9 @@ import { parseOtherList } from './other-lists.js'
  * FILE_NOT_FOUND and the like, and IMAGES_FILE_INVALID with a line for each fault.
  */
 export async function readImagesFile(path: string): Promise<ImagesFile> {
-  const bytes = path === '-' ? await readInput() : await readLimited(path)
+  const bytes = path === '-' ? await readInput() : await readLimited(path, LIST_LIMIT)
   const name = path === '-' ? 'standard input' : path
-  if (bytes.length > LIST_LIMIT) {
+  if (!bytes || bytes.length > LIST_LIMIT) {
     throw new StowageError('IMAGES_FILE_INVALID', `${name}:1:1: the file is larger than ${LIST_LIMIT} bytes`)
   }
   return parseOtherList(bytes, name) ?? parseImagesFile(bytes, name)
@@ -290,21 +290,6 @@ function resolvePath(from: string, path: string): string {
 function resolveLocation(from: string, location: Location): Location {
   if (!transportOf(location).onDisk) return location
   return parseLocation(formatLocation({ ...location, path: resolvePath(from, location.path) }))
-}
-
-async function readLimited(path: string): Promise<Uint8Array> {
-  try {
-    await using file = await open(path)
-    const buffer = Buffer.alloc(LIST_LIMIT + 1)
-    let size = 0
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, size, buffer.length - size, null)
-      size += bytesRead
-      if (bytesRead === 0 || size === buffer.length) return buffer.subarray(0, size)
-    }
-  } catch (error) {
-    throw fileError(error, path)
-  }
 }
 
 async function readInput(): Promise<Uint8Array> {

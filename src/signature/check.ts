@@ -1,9 +1,9 @@
 /** Checks signatures against the keys and identities that are trusted. */
-import { verify as verifyBytes } from 'node:crypto'
 import { StowageError } from '../errors.js'
 import { digestOf } from '../oci/digest.js'
+import { shortName } from './key-name.js'
 import type { KeylessTrust } from './keyless.js'
-import { type PublicKey, shortKeyId } from './public-key.js'
+import { isSignedBy, type PublicKey } from './public-key.js'
 import { parseSignatureFile, type ParsedSignature, type SignatureFile } from './signature-file.js'
 
 /** Whose signatures are asked for. */
@@ -105,11 +105,6 @@ export function expectSigned(
   })
 }
 
-/** A key id or an identity as text has it. */
-export function shortName(by: string): string {
-  return /^[0-9a-f]{64}$/.test(by) ? `key ${shortKeyId(by)}` : by
-}
-
 async function checkSignature(
   message: Uint8Array,
   parsed: ParsedSignature,
@@ -124,7 +119,7 @@ async function checkSignature(
   if (parsed.type === 'certificate') return await checkCertificate(message, parsed.document, keyless)
   const { signature } = parsed
   const said = parsed.type === 'key' ? parsed.keyId : undefined
-  const by = keys.find(key => isBy(key, message, signature))
+  const by = keys.find(key => isSignedBy(key, message, signature))
   if (by) return { keyId: by.id, status: 'valid' }
   const keyId = said === undefined ? {} : { keyId: said }
   if (keys.length === 0 && keyless.length === 0) return { ...keyId, status: 'unchecked' }
@@ -150,12 +145,4 @@ async function checkCertificate(
     reasons.push(checked)
   }
   return { status: 'invalid', reason: reasons.join('; ') }
-}
-
-function isBy({ type, key }: PublicKey, message: Uint8Array, signature: Uint8Array): boolean {
-  try {
-    return verifyBytes(type === 'ed25519' ? null : 'sha256', message, key, signature)
-  } catch {
-    return false // OpenSSL refuses what is no signature of this type
-  }
 }

@@ -25,11 +25,16 @@ export async function decryptCosignKey(pem: string, passphrase: string, source: 
   try {
     return Buffer.from(xsalsa20poly1305(key, nonce).decrypt(ciphertext))
   } catch (error) {
-    throw new StowageError('KEY_INVALID', `${source}: the passphrase is wrong, or the file was damaged`, {
-      hint: 'Try again with the right one. A file may end in one line feed, which does not count.',
-      cause: error,
-    })
+    throw wrongPassphrase(source, error)
   }
+}
+
+/** For a key that does not decrypt: neither PKCS#8 nor cosign's format tells a wrong passphrase from a damaged file. */
+export function wrongPassphrase(source: string, cause: unknown): StowageError {
+  return new StowageError('KEY_INVALID', `${source}: the passphrase is wrong, or the file was damaged`, {
+    hint: 'Try again with the right one. A file may end in one line feed, which does not count.',
+    cause,
+  })
 }
 
 /** `pkcs8`, in DER, as PEM that cosign reads. */

@@ -1,8 +1,8 @@
 /** Private keys: reading them from PEM, encrypted or not, and making new ones. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign as signBytes } from 'node:crypto'
 import { StowageError } from '../errors.js'
-import { decryptCosignKey, encryptCosignKey, isCosignKey } from './cosign-key.js'
-import { invalidKey, type KeyType, type PublicKey, publicKeyOf, readKeyFile } from './public-key.js'
+import { decryptCosignKey, encryptCosignKey, isCosignKey, wrongPassphrase } from './cosign-key.js'
+import { prehashOf, invalidKey, type KeyType, type PublicKey, publicKeyOf, readKeyFile } from './public-key.js'
 
 /** Something that signs: a key in a file, or a command that has one. */
 export interface Signer {
@@ -62,8 +62,7 @@ export async function makeKeyPair(
 
 function signerOf(key: KeyObject, source: string): Signer {
   const publicKey = publicKeyOf(createPublicKey(key), source)
-  const hash = publicKey.type === 'ed25519' ? null : 'sha256'
-  return { publicKey, sign: async bytes => signBytes(hash, bytes, key) }
+  return { publicKey, sign: async bytes => signBytes(prehashOf(publicKey.type), bytes, key) }
 }
 
 async function passphraseOf(path: string, ask: AskPassphrase | undefined): Promise<string> {
@@ -77,13 +76,7 @@ function decoded(pem: string, passphrase: string | undefined, path: string): Key
   try {
     return createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) })
   } catch (error) {
-    const what = passphrase === undefined ? 'the private key cannot be read' : 'the passphrase is wrong'
-    throw new StowageError('KEY_INVALID', `${path}: ${what}`, {
-      hint:
-        passphrase === undefined
-          ? undefined
-          : 'Try again with the right one. A file may end in one line feed, which does not count.',
-      cause: error,
-    })
+    if (passphrase !== undefined) throw wrongPassphrase(path, error)
+    throw new StowageError('KEY_INVALID', `${path}: the private key cannot be read`, { cause: error })
   }
 }

@@ -1,7 +1,7 @@
 /** Public keys that signatures of bundles are checked with, and the name that each goes by. */
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { fileError, StowageError } from '../errors.js'
+import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto'
+import { readLimited } from '../blob/limited-file.js'
+import { StowageError } from '../errors.js'
 
 /** How a key signs: ECDSA on P-256 with SHA-256, in DER; or Ed25519 (RFC 8032) without hashing first. */
 export type KeyType = 'ecdsa-p256' | 'ed25519'
@@ -17,13 +17,6 @@ export interface PublicKey {
 
 /** Largest file of a key, in bytes. */
 export const KEY_LIMIT = 64 * 1024
-/** Digits of a key id in file names and in text. */
-const SHORT_ID = 16
-
-/** The key id as file names and text have it: its first 16 digits. */
-export function shortKeyId(id: string): string {
-  return id.slice(0, SHORT_ID)
-}
 
 /** Reads the file `path`. Throws FILE_NOT_FOUND, KEY_INVALID. */
 export async function readPublicKey(path: string): Promise<PublicKey> {
@@ -56,12 +49,24 @@ export function publicKeyOf(key: KeyObject, source: string): PublicKey {
   return { type: typeOf(key, source), id, key, source }
 }
 
+/** What keys of this type have hashed before they sign: node:crypto's name of it, null for nothing. */
+export function prehashOf(type: KeyType): 'sha256' | null {
+  return type === 'ed25519' ? null : 'sha256'
+}
+
+/** Whether `signature` is one of `message`, by this key. */
+export function isSignedBy({ type, key }: PublicKey, message: Uint8Array, signature: Uint8Array): boolean {
+  try {
+    return verify(prehashOf(type), message, key, signature)
+  } catch {
+    return false // OpenSSL refuses what is no signature of this type
+  }
+}
+
 /** The text of a file that should hold a key. Throws what {@link fileError} makes, KEY_INVALID if it is too large. */
 export async function readKeyFile(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((error: unknown) => {
-    throw fileError(error, path)
-  })
-  if (bytes.length > KEY_LIMIT) throw invalidKey(path, 'a key in PEM', `a file of ${bytes.length} bytes`)
+  const bytes = await readLimited(path, KEY_LIMIT)
+  if (!bytes) throw invalidKey(path, 'a key in PEM', `a file of over ${KEY_LIMIT} bytes`)
   return bytes.toString('latin1')
 }
 

@@ -1,9 +1,8 @@
 /** Signing with a command, for keys that cannot be read: in a token, a smart card, or a service. */
 import { spawn } from 'node:child_process'
-import { verify } from 'node:crypto'
 import { StowageError } from '../errors.js'
 import type { Signer } from './private-key.js'
-import type { PublicKey } from './public-key.js'
+import { isSignedBy, type PublicKey } from './public-key.js'
 
 /** The most that is read of what the command prints, in bytes. */
 const OUTPUT_LIMIT = 4096
@@ -20,8 +19,7 @@ export function commandSigner(command: string, publicKey: PublicKey): Signer {
       const output = await run(command, bytes)
       const text = output.toString('latin1').trim()
       const forms = [output, ...(/^[A-Za-z0-9+/\s]+={0,2}$/.test(text) ? [Buffer.from(text, 'base64')] : [])]
-      const hash = publicKey.type === 'ed25519' ? null : 'sha256'
-      const signature = forms.find(form => holds(() => verify(hash, bytes, publicKey.key, form)))
+      const signature = forms.find(form => isSignedBy(publicKey, bytes, form))
       if (signature) return signature
       throw new StowageError(
         'SIGNATURE_INVALID',
@@ -31,14 +29,6 @@ export function commandSigner(command: string, publicKey: PublicKey): Signer {
         },
       )
     },
-  }
-}
-
-function holds(check: () => boolean): boolean {
-  try {
-    return check()
-  } catch {
-    return false // OpenSSL refuses what is no signature of this type
   }
 }
 

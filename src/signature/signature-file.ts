@@ -1,6 +1,6 @@
 /** The files that hold signatures: a plain one, as openssl writes it, and a sigstore bundle, as cosign does. */
 import { StowageError } from '../errors.js'
-import { digestFromHex, type Digest } from '../oci/digest.js'
+import { digestFromHex, type Digest, hexOf } from '../oci/digest.js'
 import { array, isObject, parseJson, record, string } from '../oci/json.js'
 import type { PublicKey } from './public-key.js'
 
@@ -38,7 +38,7 @@ export function encodeSigstoreBundle({ id }: PublicKey, digest: Digest, signatur
     mediaType: MEDIA_TYPE,
     verificationMaterial: { publicKey: { hint: base64OfHex(id) } },
     messageSignature: {
-      messageDigest: { algorithm: 'SHA2_256', digest: base64OfHex(digest.slice('sha256:'.length)) },
+      messageDigest: { algorithm: 'SHA2_256', digest: base64OfHex(hexOf(digest)) },
       signature: Buffer.from(signature).toString('base64'),
     },
   }

@@ -1,7 +1,7 @@
 /** The options shared by every command that copies images, and those of them that say how to reach a location. */
-import type { Trust } from '../signature/trust.js'
 import type { SparseForm } from '../blob/stripped.js'
 import type { WaitOptions } from '../progress.js'
+import type { Trust } from '../signature/trust.js'
 import type { WimDestinationOptions } from '../transport/wim/destination.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
 

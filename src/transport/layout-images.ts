@@ -10,7 +10,7 @@ import { StowageError } from '../errors.js'
 import type { SourceImage } from '../image/image-source.js'
 import { groupByRoot, type NamedEntry, namedEntry, selectImage } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { type Digest, isDigest } from '../oci/digest.js'
+import { type Digest, hexOf, isDigest } from '../oci/digest.js'
 import { INDEX_FILE, parseLayoutIndex } from '../oci/layout.js'
 import { isIndex } from '../oci/media-type.js'
 import { formatReference, namesOnce } from '../oci/reference.js'
@@ -39,7 +39,7 @@ export async function imagesOfLayout(
   const configs = new Map<Digest, readonly Digest[]>()
   for (const { root } of roots) configs.set(root.digest, await configsOf(root, blobs, wait))
   const isOf = ({ root }: NamedEntry, { config }: DockerEntry): boolean =>
-    configs.get(root.digest)?.some(digest => config.includes(digest.slice('sha256:'.length))) ?? false
+    configs.get(root.digest)?.some(digest => config.includes(hexOf(digest))) ?? false
   const entries: NamedEntry[] = [...roots]
   const reader = new DockerImages(archive, wait)
   for (const entry of listed) {

@@ -1,11 +1,10 @@
 /** Merge: makes a whole bundle from a delta and the bundles that have what it leaves out. */
-import type { Trust } from '../signature/trust.js'
 import type { Verified } from '../archive/read-back.js'
 import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, readImage } from '../blob/closure.js'
 import { wantedBlobs } from '../blob/fill.js'
-import type { AssumedImage } from '../bundle/delta.js'
 import { FILES } from '../bundle/contents.js'
+import type { AssumedImage } from '../bundle/delta.js'
 import { isTarPath } from '../bundle/files.js'
 import { type BundleImage, type BundleManifest, digestOfIntegrity, sourceImageOf } from '../bundle/manifest.js'
 import { type BundleReader, openBundleReader } from '../bundle/reader.js'
@@ -15,6 +14,7 @@ import type { SourceImage } from '../image/image-source.js'
 import type { Digest } from '../oci/digest.js'
 import { familiarReference, parseReference, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
+import type { Trust } from '../signature/trust.js'
 import { fillBundle, giveUp, sizeOfBundle } from './packed-output.js'
 
 export interface MergeOptions extends WaitOptions {

@@ -1,5 +1,4 @@
 /** Pack: packs images from any source into one bundle. */
-import { checkRelease } from '../signature/release.js'
 import { readdir } from 'node:fs/promises'
 import pMap from 'p-map'
 import type { Verified } from '../archive/read-back.js'
@@ -15,6 +14,7 @@ import { type ArchiveCompression, compressionOfName } from '../oci/compression.j
 import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { formatReference } from '../oci/reference.js'
+import { checkRelease } from '../signature/release.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import { reportOn } from '../transfer/layer-report.js'
 import { type SelectedImage, Transfer } from '../transfer/transfer.js'
@@ -22,6 +22,8 @@ import { parseLocation } from '../transport/location.js'
 import { makesLayer } from '../transport/open.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
 import type { WrittenVolumes } from '../volumes/write-volumes.js'
+import { leaveOut, readSites } from './pack-delta.js'
+import { undeliveredOf } from './pack-plan.js'
 import {
   checkRequests,
   measureFiles,
@@ -33,8 +35,6 @@ import {
   selectionOf,
 } from './pack-requests.js'
 import { fillBundle, giveUp, sizeOfBundle } from './packed-output.js'
-import { leaveOut, readSites } from './pack-delta.js'
-import { undeliveredOf } from './pack-plan.js'
 import type { ProtectResult } from './protect.js'
 import type { SignResult } from './sign.js'
 

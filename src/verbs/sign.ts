@@ -1,11 +1,13 @@
 /** Sign: writes signatures of a bundle, which bind every byte of it, beside it or into its directory. */
-import { copyFile, readFile, stat } from 'node:fs/promises'
+import { copyFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { writeDurably } from '../blob/durable.js'
-import { openBundleReader } from '../bundle/reader.js'
-import { signatureFiles, signatureName, signaturePlace } from '../bundle/signatures.js'
+import { DOCUMENT_LIMIT } from '../bundle/contents.js'
+import { readSmall } from '../bundle/files.js'
 import { BUNDLE_FILE } from '../bundle/manifest.js'
+import { openBundleReader } from '../bundle/reader.js'
+import { orNothing, readSignature, signatureFiles, signatureName, signaturePlace } from '../bundle/signatures.js'
 import { verifyBundle } from '../bundle/verify.js'
 import { fileError, StowageError } from '../errors.js'
 import { type Digest, digestOf } from '../oci/digest.js'
@@ -63,13 +65,15 @@ export async function signSealed(
   signer: Signer,
   { more, signal }: Pick<SignOptions, 'more' | 'signal'> = {},
 ): Promise<SignResult> {
-  const place = await signaturePlace(path, more)
+  const place = await signaturePlace(path, { more })
   if (!place) throw noPlace()
   const bytes = await bundleBytes(path, more, signal)
   const { publicKey } = signer
   const result = { path, digest: digestOf(bytes), keyId: publicKey.id }
   const there = await signatureFiles(place)
-  const found = await Promise.all(there.map(async name => ({ name, bytes: await readFile(name) })))
+  const found = await Promise.all(
+    there.map(async name => ({ name, bytes: await orNothing(async () => await readSignature(name)) })),
+  )
   const { signatures } = await checkSignatures(bytes, found, [{ keys: [publicKey] }])
   const ours = signatures.flatMap(({ status, files }) => (status === 'valid' ? files : []))
   if (ours.length > 1) return { ...result, files: ours, unchanged: true }
@@ -92,7 +96,7 @@ export async function signSealed(
 
 /** Copies the signatures of the bundle `from` to where those of the same bundle at `to` belong. Returns the copies. */
 export async function copySignatures(from: string, to: string, more?: readonly string[]): Promise<readonly string[]> {
-  const [source, target] = [await signaturePlace(from, more), await signaturePlace(to)]
+  const [source, target] = [await signaturePlace(from, { more }), await signaturePlace(to)]
   if (!source || !target) return []
   const copies: string[] = []
   for (const file of await signatureFiles(source)) {
@@ -117,9 +121,7 @@ async function bundleBytes(
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   await using reader = await openBundleReader(path, { layers: false, more, signal })
-  const pieces: Uint8Array[] = []
-  for await (const piece of reader.read(BUNDLE_FILE, { signal })) pieces.push(piece)
-  return Buffer.concat(pieces)
+  return await readSmall(reader, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
 }
 
 async function isSame(file: string, other: string): Promise<boolean> {

@@ -113,7 +113,7 @@ t.test('sign adds a signature, says so, and needs the passphrase', async t => {
   await writeFile(join(root, 'wrong'), 'sesame')
   t.match(await run('sign', 'site', '--key', 'plant.key', '--passphrase-file', 'wrong'), {
     code: 9,
-    stderr: /plant.key: the passphrase is wrong\nhint: /,
+    stderr: /plant.key: the passphrase is wrong, or the file was damaged\nhint: /,
   })
   t.match(await run('sign', 'site', '--key', 'plant.pub'), {
     code: 9,
