@@ -40,6 +40,18 @@ export default defineConfig(
     },
   },
   {
+    files: ['src/**/*.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "ImportExpression[source.type!='Literal']",
+          message: 'A kit has the command in one file, which only modules are put into that are named here.',
+        },
+      ],
+    },
+  },
+  {
     files: ['test/**/*.ts', 'fixtures/**/*.ts', 'bench/**/*.ts'],
     rules: {
       // A test may fail by a TypeError, and looks into documents of any shape.

@@ -3,7 +3,7 @@
  * times as long. Responses come through undici's handlers, because its streams copy every byte.
  */
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Agent, Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { BodyQueue } from './body-queue.js'
 import type { ConnectionPool, HttpAnswer, HttpRequest, PoolOptions, TlsMaterial } from './exchange.js'
 import { networkError } from './failure.js'
@@ -15,7 +15,6 @@ export interface OpenPoolOptions extends PoolOptions {
   readonly proxy: string | undefined
 }
 
-const AGENT: string = 'undici/lib/dispatcher/agent.js'
 /** Bytes per read: neither TLS nor the system delivers more at a time. */
 const READ_SIZE = 64 * 1024
 
@@ -28,7 +27,7 @@ export async function openPool(options: OpenPoolOptions): Promise<ConnectionPool
     ...(tls.unverified ? { rejectUnauthorized: false } : {}),
   }
   if (proxy === undefined) {
-    const { default: UndiciAgent } = (await import(AGENT)) as { default: typeof Agent } // the module is undici's Agent
+    const { default: UndiciAgent } = await import('undici/lib/dispatcher/agent.js')
     return new UndiciPool(new UndiciAgent({ connections, connect }), silence)
   }
   const { ProxyAgent } = await import('undici')

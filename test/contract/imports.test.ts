@@ -141,7 +141,7 @@ t.test('modules open with a sentence, stay small, and have no utils', async t =>
     [],
   )
   t.same(
-    [...files.keys()].filter(file => /util|helper|common|misc/.test(file) || !/^[a-z0-9/-]+\.ts$/.test(file)),
+    [...files.keys()].filter(file => /util|helper|common|misc/.test(file) || !/^[a-z0-9/-]+(\.d)?\.ts$/.test(file)),
     [],
   )
 })

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { runnableImage, writeLayout } from '../support/images.js'
 import { carried, HERE, makeKit, nodePackage } from '../support/kit.js'
 import { plugInStick } from '../support/medium.js'
+import { startRegistry } from '../support/registry.js'
 import { scratch } from '../support/scratch.js'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -127,6 +128,25 @@ t.test(
     })
   },
 )
+
+t.test('a kit copies to a registry and packs from it', { timeout: 400_000 }, async t => {
+  const office = scratch(t)
+  const registry = await startRegistry(t)
+  await writeLayout(join(office, 'images'), { 'plant/pump:1.0': await runnableImage() })
+  t.equal(makeKit(['-o', join(office, 'kit'), '--platform', HERE, '--without-node']).status, 0)
+  const run = (...words: readonly string[]) => {
+    const { status, stderr } = spawnSync('sh', ['kit/stowage', ...words, '--insecure', registry.domain], {
+      cwd: office,
+      env: { PATH: '/usr/bin:/bin', HOME: office, STOWAGE_NODE: process.execPath },
+      encoding: 'utf8',
+    })
+    t.equal(status, 0, stderr)
+  }
+  const name = `docker://${registry.domain}/plant/pump:1.0`
+  run('copy', 'oci:images:plant/pump:1.0', name)
+  run('pack', name, '-o', 'bundle')
+  t.match(carried(join(office, 'kit'), ['verify', 'bundle'], office, { STOWAGE_NODE: process.execPath }), { status: 0 })
+})
 
 t.test("without Node.js, a kit is small, and runs with the host's", t => {
   const root = scratch(t)
