@@ -58,8 +58,6 @@ function makePlace() {
   copyFileSync(join(ROOT, 'prebuilds/linux-arm64/stowage.node'), join(PLACE, 'build/Release/stowage.node'))
   cpSync(join(ROOT, 'src'), join(PLACE, 'src'), { recursive: true }) // which the command of the tests is made from
   linkOthers('')
-  linkOthers('fixtures')
-  linkOthers('test')
   const emulator = `exec qemu-aarch64-static -L '${runtimeRoot('arm64')}' '${nodeForArm64()}'`
   writeFileSync(join(PLACE, 'node'), `#!/bin/sh\n${emulator} "$@"\n`)
   chmodSync(join(PLACE, 'node'), 0o755)
@@ -70,13 +68,13 @@ function makePlace() {
   execFileSync(process.execPath, ['-e', make])
 }
 
-/** Links what is in `directory` of the checkout and not in the tree. */
+/** Links what is in `directory` of the checkout and not in the tree, whose directories are those that the compiler made. */
 function linkOthers(directory) {
-  for (const name of readdirSync(join(ROOT, directory))) {
-    const link = join(PLACE, directory, name)
-    if (!['.git', '.tap', 'prebuilds', 'dist'].includes(name) && !name.endsWith('.ts') && !existsSync(link)) {
-      symlinkSync(join(ROOT, directory, name), link)
-    }
+  for (const entry of readdirSync(join(ROOT, directory), { withFileTypes: true })) {
+    const path = join(directory, entry.name)
+    if (['.git', '.tap', 'prebuilds', 'dist', 'build', 'src'].includes(path) || path.endsWith('.ts')) continue
+    if (!existsSync(join(PLACE, path))) symlinkSync(join(ROOT, path), join(PLACE, path))
+    else if (entry.isDirectory()) linkOthers(path)
   }
 }
 

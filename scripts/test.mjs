@@ -1,11 +1,12 @@
 /**
- * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults|browser|consumers|limits|kills|prebuilt|windows] [TAP OPTION…]`.
- * `unit` is what `npm run lint` checks, and every test that needs no engine. The TAP of a run stays in `.tap/NAME.tap`.
+ * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults|browser|consumers|limits|kills|prebuilt|windows] [FILE…] [TAP OPTION…]`.
+ * `unit` is what `npm run lint` checks, and every test that needs no engine. FILE is one of the run, without its `.test.ts`:
+ * only those that are named run. The TAP of a run stays in `.tap/NAME.tap`.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { ROOT } from './build.mjs'
 import { PlainReporter } from './plain-reporter.mjs'
@@ -15,21 +16,25 @@ import { formatTally, readTally } from './tally.mjs'
 /** Directories of test/ that are runs of their own. */
 const OWN = ['engines', 'faults', 'browser', 'consumers', 'limits', 'kills', 'prebuilt', 'wine']
 
-const [name = 'unit', ...options] = process.argv.slice(2)
+const [name = 'unit', ...words] = process.argv.slice(2)
+const options = words.filter(word => word.startsWith('-'))
+const wanted = words.filter(word => !word.startsWith('-')).map(word => `${word}.test.ts`)
 setup(name === 'unit' ? 'test' : ['browser', 'consumers', 'windows'].includes(name) ? name : 'engines')
 if (name === 'prebuilt') prepare('arm64')
 if (name === 'prebuilt' || name === 'windows') {
   const platforms = name === 'windows' ? ['win32-x64'] : []
-  const words = [join(ROOT, 'scripts/prebuild.mjs'), ...platforms]
-  const { status } = spawnSync(process.execPath, words, { stdio: 'inherit' })
+  const script = join(ROOT, 'scripts/prebuild.mjs')
+  const { status } = spawnSync(process.execPath, [script, ...platforms], { stdio: 'inherit' })
   if (status !== 0) process.exit(1)
 }
 if (name === 'unit') {
   const { status } = spawnSync('npm', ['run', '--silent', 'lint'], { cwd: ROOT, stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }
-const files = name === 'unit' ? unitFiles() : testFiles(join('test', name === 'windows' ? 'wine' : name))
-if (files.length === 0) fail(`there are no tests in test/${name}`)
+const all = name === 'unit' ? unitFiles() : testFiles(join('test', name === 'windows' ? 'wine' : name))
+const unknown = wanted.filter(word => !all.some(file => basename(file) === word))
+if (unknown.length > 0 || all.length === 0) fail(`there is no test ${unknown.join(', ')} in ${name}`)
+const files = wanted.length === 0 ? all : all.filter(file => wanted.includes(basename(file)))
 mkdirSync(join(ROOT, '.tap'), { recursive: true })
 const output = join('.tap', `${name}.tap`)
 rmSync(join(ROOT, output), { force: true })
