@@ -9,6 +9,7 @@ import { noteStore } from './store-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { deliveredText } from './arrival-text.js'
 import { printable } from './render.js'
+import { policyTrust } from './trust-options.js'
 
 export const push = command({
   operands: {
@@ -29,7 +30,15 @@ export const push = command({
       place => `push takes names in registries. Write: stowage push REGISTRY/NAME --from ${place}`,
     )
     const { signal, onProgress, report, note, notice } = session
-    const settings = { ...readImageOptions(options), from, allTags, onNotice: notice, signal, onProgress }
+    const settings = {
+      ...readImageOptions(options),
+      from,
+      allTags,
+      trust: await policyTrust(),
+      onNotice: notice,
+      signal,
+      onProgress,
+    }
     if (options['dry-run']) {
       reportPlan(await planPush(name, settings), session)
       return

@@ -152,7 +152,7 @@ t.test('a command signs, and what it writes is checked', async t => {
   })
 })
 
-t.test("a site's policy is the default of every command that reads a bundle", async t => {
+t.test("a site's policy is the default of every command that takes images from a bundle", async t => {
   const env = await policy(t, `require: signature\nkeys: [${join(root, 'desk.pub')}]\n`)
   const at = async (...words: readonly string[]) => await stowage(words, { cwd: root, env })
   t.match(await run('pack', 'oci:layout:shop:1', '-o', 'bare'), { code: 0 })
@@ -161,6 +161,7 @@ t.test("a site's policy is the default of every command that reads a bundle", as
     ['copy', 'bundle:bare:shop:1', 'oci:l2'],
     ['serve', 'bare', '--listen', '127.0.0.1:0'],
     ['pack', 'bundle:bare', '-o', 'l3'],
+    ['push', '127.0.0.1:1/shop:1', '--from', 'bundle:bare'],
     ['source', 'list'],
   ]) {
     const { code, stderr } = await at(...words)
@@ -170,7 +171,7 @@ t.test("a site's policy is the default of every command that reads a bundle", as
         { code, stderr },
         {
           code: 9,
-          stderr: /^stowage: bare: it is not signed\nhint: Its signature belongs in bare\/bundle.json.sigstore.json/m,
+          stderr: /^stowage: (?:127.0.0.1:1\/shop:1: )?bare: it is not signed\nhint: Its signature belongs in bare\/bundle.json.sigstore.json/m,
         },
         words.join(' '),
       )

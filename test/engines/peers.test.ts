@@ -1,6 +1,6 @@
 /** The table of the README that compares Stowage with docker and skopeo: every cell of it is what happens here. */
 import { readFileSync } from 'node:fs'
-import { copyFile, open } from 'node:fs/promises'
+import { copyFile, open, writeFile } from 'node:fs/promises'
 import { createServer, connect } from 'node:net'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
@@ -176,6 +176,28 @@ t.test('a check of the medium without the program that wrote it', async t => {
   t.equal((await run('skopeo', '--insecure-policy', 'copy', 'oci-archive:one.tar:1', 'oci:theirs:shop:1')).code, 0)
   t.notMatch((await run('find', 'theirs')).output, /sum/i, 'nor does skopeo')
   t.same(['no', 'no', 'yes'], row('Checked without'))
+})
+
+t.test('a file that only a trusted key makes good', async t => {
+  for (const name of ['desk', 'other']) await run('openssl', 'genpkey', '-algorithm', 'ed25519', '-out', `${name}.key`)
+  for (const name of ['desk', 'other'])
+    await run('openssl', 'pkey', '-in', `${name}.key`, '-pubout', '-out', `${name}.pub`)
+  await ours(['sign', 'one.tar', '--key', 'other.key'])
+  await empty()
+  t.match(await ours(['load', 'one.tar', '--key', 'desk.pub']), { code: 9 })
+  t.same(await names(), [])
+  await ours(['sign', 'one.tar', '--key', 'desk.key'])
+  t.match(await ours(['load', 'one.tar', '--key', 'desk.pub']), { code: 0 })
+  t.same(await names(), ['shop:1'])
+  // docker checks none, whatever it is told; skopeo's policy knows signatures of images, and an archive has no place for one
+  t.notMatch((await docker(engine.host, 'load', '--help')).output, /\bkey|\bsign/i)
+  await writeFile(
+    join(work, 'policy.json'),
+    JSON.stringify({ default: [{ type: 'signedBy', keyType: 'GPGKeys', keyPath: join(work, 'desk.pub') }] }),
+  )
+  const copied = await run('skopeo', '--policy', 'policy.json', 'copy', 'oci-archive:one.tar:1', 'oci:signed:shop:1')
+  t.match(copied, { code: 1, output: /signature/i }, 'whoever has signed it')
+  t.same(['no', 'no', 'yes'], row('Refused at the site unless'))
 })
 
 t.test('a Windows base image that comes as a WIM', async t => {
