@@ -61,6 +61,11 @@ function makePlace() {
   const emulator = `exec qemu-aarch64-static -L '${runtimeRoot('arm64')}' '${nodeForArm64()}'`
   writeFileSync(join(PLACE, 'node'), `#!/bin/sh\n${emulator} "$@"\n`)
   chmodSync(join(PLACE, 'node'), 0o755)
+  // Libraries that tests make are for it, too
+  const libraries = join(runtimeRoot('arm64'), 'usr/lib/aarch64-linux-gnu')
+  mkdirSync(join(PLACE, 'bin'))
+  writeFileSync(join(PLACE, 'bin', 'cc'), `#!/bin/sh\nexec aarch64-linux-gnu-gcc-12 -L '${libraries}' "$@"\n`)
+  chmodSync(join(PLACE, 'bin', 'cc'), 0o755)
   // What the tests start is emulated as well: the kernel would run only this machine's programs
   writeFileSync(join(PLACE, 'emulate.mjs'), `process.execPath = ${JSON.stringify(join(PLACE, 'node'))}\n`)
   // Made by this machine's Node.js, which is faster
@@ -117,6 +122,7 @@ async function runFile(number, file) {
   const words = ['--import', join(PLACE, 'emulate.mjs'), join(PLACE, file.replace(/\.ts$/, '.js'))]
   const env = {
     ...process.env,
+    PATH: `${join(PLACE, 'bin')}:${process.env['PATH']}`,
     TAP: '1',
     TAP_TIMEOUT: String(LIMIT / 1000),
     NODE_OPTIONS: '',

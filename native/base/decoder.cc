@@ -33,7 +33,9 @@ class Gzip : public Decoder {
       // With enough of what follows, what is left of the piece before is used up; with as much again, a long head is
       // looked at seldom
       const size_t some = std::min(size, std::max(held_.size(), Inflate::kLeft));
-      held_.insert(held_.end(), bytes, bytes + some);
+      const size_t held = held_.size();
+      held_.resize(held + some);
+      std::memcpy(held_.data() + held, bytes, some);
       const size_t left = Decode(held_.data(), held_.size(), offset + some);
       const size_t done = left <= some ? some - left : some;
       bytes += done;

@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Outcome, Report, Task } from '../fuzz/read-all.js'
 import { type CraftedDentry, type CraftedImage, craftWim, DIRECTORY, directory, file } from '../fuzz/crafted-wim.js'
+import { moduleFile } from '../support/module-file.js'
 import { directoryWim, splitWim, wimlib } from '../support/wims.js'
 
-const CHILD = resolve(import.meta.dirname, '../fuzz/read-all.ts')
+const CHILD = moduleFile('test/fuzz/read-all')
 const MIB = 1 << 20
 /** A process that has read some small WIMs has about 250 MB, most of it for compiling TypeScript. */
 const MOST_MEMORY = 600 * MIB

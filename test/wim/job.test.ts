@@ -110,8 +110,11 @@ t.test('aborting ends every long call within a second, and leaves nothing that l
   await aborted('write', signal => wim.write(join(root, 'out.wim'), { recompress: true, threads: 1, signal }))
   await aborted('solid', signal => wim.write(join(root, 'out.wim'), { solid: true, threads: 1, signal }))
   const first = new AbortController()
-  const ahead = wim.write(join(root, 'out.wim'), { recompress: true, threads: 1, signal: first.signal })
-  ahead.catch(() => undefined)
+  let ahead: Promise<unknown> = Promise.resolve()
+  await new Promise<void>(onProgress => {
+    ahead = wim.write(join(root, 'out.wim'), { recompress: true, threads: 1, signal: first.signal, onProgress })
+    ahead.catch(() => undefined)
+  })
   await aborted('waiting in line', signal => wim.extract(1, join(root, 'never'), { signal }), 10)
   first.abort()
   await t.rejects(ahead, { code: 'ABORTED' }, 'the call that had its turn')

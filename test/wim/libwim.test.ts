@@ -10,6 +10,7 @@ import { commandOf } from '../../src/wim/install-libwim.js'
 import { stowage } from '../support/command.js'
 import { shopImage } from '../support/samples.js'
 import { writeLayout } from '../support/images.js'
+import { moduleFile } from '../support/module-file.js'
 import { richWim, wimlib } from '../support/wims.js'
 import { digestOf } from '../../src/oci/digest.js'
 import { scratch } from '../support/scratch.js'
@@ -155,7 +156,7 @@ t.test('a libwim beside the addon comes before that of the system', async t => {
 })
 
 t.test('the library says so as well', t => {
-  const index = pathToFileURL(join(import.meta.dirname, '../../src/index.ts')).href
+  const index = pathToFileURL(moduleFile('src/index')).href
   const code = `
     import { compressorMemory, wimlibVersion } from ${JSON.stringify(index)}
     for (const call of [wimlibVersion, () => compressorMemory(32768, { compression: 'lzx' })]) {

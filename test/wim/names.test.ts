@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { createWim, openWim, type WimFile } from '../../src/wim/wim-file.js'
+import { moduleFile } from '../support/module-file.js'
 import { directoryWim, patchMetadata, renameIn, wimlib } from '../support/wims.js'
 
 const HIGH = '\ud800'
@@ -77,8 +78,8 @@ t.test('names that differ in case alone are two files, and --ignore-case finds t
   t.equal(await read(wim, '/name.txt'), 'lower')
   await t.rejects(read(wim, '/only.TXT'), { code: 'FILE_NOT_FOUND' })
   const script = `
-    const { setUpWimlib } = await import(${JSON.stringify(join(import.meta.dirname, '../../src/wim/binding.ts'))})
-    const { openWim } = await import(${JSON.stringify(join(import.meta.dirname, '../../src/wim/wim-file.ts'))})
+    const { setUpWimlib } = await import(${JSON.stringify(moduleFile('src/wim/binding'))})
+    const { openWim } = await import(${JSON.stringify(moduleFile('src/wim/wim-file'))})
     setUpWimlib({ ignoreCase: true })
     const wim = await openWim(${JSON.stringify(path)})
     for await (const piece of wim.readFile(1, '/only.TXT')) process.stdout.write(piece)

@@ -14,7 +14,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -24,10 +24,11 @@ import { extractFromPipe } from '../../src/wim/pipe.js'
 import type { WimProgress } from '../../src/wim/progress.js'
 import type { Outcome, Report, Task } from '../fuzz/apply-all.js'
 import { type CraftedDentry, craftPipableWim, DIRECTORY, directory, file, symlink } from '../fuzz/crafted-wim.js'
+import { moduleFile } from '../support/module-file.js'
 import { sampleTree, treeState } from '../support/wim-compare.js'
 import { blobsOf, directoryWim, wimlib } from '../support/wims.js'
 
-const CHILD = resolve(import.meta.dirname, '../fuzz/apply-all.ts')
+const CHILD = moduleFile('test/fuzz/apply-all')
 const MIB = 1 << 20
 /** A process that has applied some small WIMs has about 250 MB, most of it for compiling TypeScript. */
 const MOST_MEMORY = 600 * MIB
