@@ -14,11 +14,11 @@
           "libraries": [
             "-ldl",
             "-l:libdeflate.a",
-            "-l:libzstd.a",
             "-l:liblzma.a",
-            "-l:libz.a",
             "-l:libssl.a",
-            "-l:libcrypto.a"
+            "-l:libcrypto.a",
+            "-l:libzstd.a",
+            "-l:libz.a"
           ],
           "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-Wl,-z,nodelete"]
         }],

@@ -48,7 +48,7 @@ export function buildTypeScript() {
 export function prebuildFiles() {
   const directory = join('prebuilds', `${process.platform}-${process.arch}`)
   // Their code is part of the binary, so their licences travel with it.
-  const licences = ['libdeflate-dev', 'libssl-dev', 'libzstd-dev', 'liblzma-dev']
+  const licences = ['libdeflate-dev', 'libssl-dev', 'libzstd-dev', 'liblzma-dev', 'zlib1g-dev']
     .map(name => [join(directory, `${name}.copyright`), join('/usr/share/doc', name, 'copyright')])
     .filter(([, file]) => existsSync(file))
   return [[join(directory, 'stowage.node'), ADDON], ...licences]

@@ -32,6 +32,7 @@ const BUILD = [
   { package: 'libssl-dev', found: () => library('libcrypto') && library('libssl') },
   { package: 'libzstd-dev', found: () => library('libzstd') },
   { package: 'liblzma-dev', found: () => library('liblzma') },
+  { package: 'zlib1g-dev', found: () => library('zlib') }, // which libcrypto uses on Debian 13
   { package: 'libnode-dev', found: () => nodeHeaders() !== undefined },
 ]
 
