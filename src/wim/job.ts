@@ -25,6 +25,8 @@ export interface Job {
 
 /** Milliseconds to wait after an abort, which libwim notices only between chunks. */
 const ABORT_WAIT_MS = 500
+/** Milliseconds between ticks of a timer that does nothing. */
+const LONG_MS = 2 ** 30
 
 /** Starts `operation` of `native/wim/operations.cc`. `path` is for errors. */
 export function startJob(operation: string, args: NativeArguments, path: string, watch: JobWatch = {}): Job {
@@ -143,7 +145,16 @@ export class JobQueue {
    */
   static async run(queues: readonly JobQueue[], start: () => Job, signal?: AbortSignal): Promise<unknown> {
     const before = Promise.all(queues.map(queue => queue.#tail))
-    const job = before.then(start)
+    // An aborted job that has not stopped yet does not keep the process from ending; one that waits for it does
+    const waiting = setInterval(() => undefined, LONG_MS)
+    const stopWaiting = (): void => clearInterval(waiting)
+    if (signal?.aborted) stopWaiting()
+    signal?.addEventListener('abort', stopWaiting, { once: true })
+    const job = before.then(() => {
+      stopWaiting()
+      signal?.removeEventListener('abort', stopWaiting)
+      return start()
+    })
     const tail = job.then(
       ({ ended }) => ended,
       () => undefined,

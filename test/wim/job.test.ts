@@ -8,6 +8,7 @@ import type { StowageError } from '../../src/errors.js'
 import type { WimProgress } from '../../src/wim/progress.js'
 import { createWim, openWim } from '../../src/wim/wim-file.js'
 import { incompressible, text } from '../../fixtures/make/bytes.js'
+import { moduleFile } from '../support/module-file.js'
 import { directoryWim, richWim, wimlib } from '../support/wims.js'
 
 const ADDON = join(import.meta.dirname, '../../build/Release/stowage.node')
@@ -111,7 +112,8 @@ t.test('aborting ends every long call within a second, and leaves nothing that l
   await aborted('solid', signal => wim.write(join(root, 'out.wim'), { solid: true, threads: 1, signal }))
   const first = new AbortController()
   let ahead: Promise<unknown> = Promise.resolve()
-  await new Promise<void>(onProgress => {
+  await new Promise<void>(resolve => {
+    const onProgress = (): void => resolve()
     ahead = wim.write(join(root, 'out.wim'), { recompress: true, threads: 1, signal: first.signal, onProgress })
     ahead.catch(() => undefined)
   })
@@ -348,6 +350,23 @@ t.test('jobs live through lost references, ended worker threads and a process th
     })
     t.same([status, signal, stdout.trim()], [0, null, 'alive'], way)
   }
+})
+
+t.test('a job that waits for an aborted one keeps the process from ending', t => {
+  const root = bigTree(t)
+  wimlib('capture', join(root, 'source'), join(root, 'x.wim'), '--compress=none')
+  const script = `
+    const { openWim } = await import(${JSON.stringify(moduleFile('src/wim/wim-file'))})
+    const wim = await openWim('x.wim')
+    await wim.setOutput({ compression: 'lzx' })
+    const signal = AbortSignal.timeout(60)
+    await wim.write('out.wim', { solid: true, threads: 1, signal }).catch(({ code }) => console.log(code))
+    await wim.verify()
+    console.log('verified')`
+  const words = [...process.execArgv, '--input-type=module', '-e', script]
+  const { stdout, stderr } = spawnSync(process.execPath, words, { cwd: root, encoding: 'utf8' })
+  t.equal(stdout, 'ABORTED\nverified\n', stderr)
+  t.end()
 })
 
 t.test('a process whose last job was aborted ends by itself within two seconds', t => {
