@@ -123,6 +123,7 @@ async function runFile(number, file) {
   const env = {
     ...process.env,
     PATH: `${join(PLACE, 'bin')}:${process.env['PATH']}`,
+    STOWAGE_EMULATED: '1', // for limits of time and memory
     TAP: '1',
     TAP_TIMEOUT: String(LIMIT / 1000),
     NODE_OPTIONS: '',

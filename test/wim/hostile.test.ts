@@ -5,13 +5,14 @@ import { basename, dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Outcome, Report, Task } from '../fuzz/read-all.js'
 import { type CraftedDentry, type CraftedImage, craftWim, DIRECTORY, directory, file } from '../fuzz/crafted-wim.js'
+import { LARGER } from '../support/emulation.js'
 import { moduleFile } from '../support/module-file.js'
 import { directoryWim, splitWim, wimlib } from '../support/wims.js'
 
 const CHILD = moduleFile('test/fuzz/read-all')
 const MIB = 1 << 20
 /** A process that has read some small WIMs has about 250 MB, most of it for compiling TypeScript. */
-const MOST_MEMORY = 600 * MIB
+const MOST_MEMORY = 600 * MIB * LARGER
 /** Milliseconds of one round; the machine may be busy. */
 const MOST_TIME = 5000
 /** Of addresses, in KiB: node alone reserves some of them. With more memory than this the process ends. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import t from 'tap'
 import type { LayerOrder } from '../../../src/layer/make/entries.js'
+import { SLOWER } from '../../support/emulation.js'
 import { make } from '../../support/made-layers.js'
 import { wimlib } from '../../support/wims.js'
 
@@ -26,7 +27,7 @@ t.test(
     for (const order of ['blob', 'tree'] satisfies LayerOrder[]) {
       const longest: number[] = []
       // Where more threads want to run than there are processors, each waits for its turn that much longer
-      const limit = (): number => 50 * Math.max(1, loadavg()[0]! / availableParallelism())
+      const limit = (): number => 50 * SLOWER * Math.max(1, loadavg()[0]! / availableParallelism())
       while (longest.length < 5 && !longest.some(milliseconds => milliseconds < limit())) {
         const delay = monitorEventLoopDelay({ resolution: 5 })
         delay.enable()

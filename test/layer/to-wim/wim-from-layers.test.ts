@@ -13,6 +13,7 @@ import {
   writeWimFromLayers,
 } from '../../../src/layer/to-wim/wim-from-layers.js'
 import { openWim } from '../../../src/wim/wim-file.js'
+import { SLOWER } from '../../support/emulation.js'
 import { sampleTree, treeState } from '../../support/wim-compare.js'
 import { extendedAttributeWim, richWim, wimlib } from '../../support/wims.js'
 
@@ -583,7 +584,7 @@ t.test(
     const layer = pythonLayer(join(root, 'layer.tar'), [directory('Files'), ...entries.flat()])
     const longest: number[] = []
     // Where more threads want to run than there are processors, each waits for its turn that much longer; of five the best is ours
-    const limit = (): number => 50 * Math.max(1, loadavg()[0]! / availableParallelism())
+    const limit = (): number => 50 * SLOWER * Math.max(1, loadavg()[0]! / availableParallelism())
     while (longest.length < 5 && !longest.some(milliseconds => milliseconds < limit())) {
       const delay = monitorEventLoopDelay({ resolution: 5 })
       delay.enable()
