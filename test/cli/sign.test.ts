@@ -171,7 +171,8 @@ t.test("a site's policy is the default of every command that takes images from a
         { code, stderr },
         {
           code: 9,
-          stderr: /^stowage: (?:127.0.0.1:1\/shop:1: )?bare: it is not signed\nhint: Its signature belongs in bare\/bundle.json.sigstore.json/m,
+          stderr:
+            /^stowage: (?:127.0.0.1:1\/shop:1: )?bare: it is not signed\nhint: Its signature belongs in bare\/bundle.json.sigstore.json/m,
         },
         words.join(' '),
       )
