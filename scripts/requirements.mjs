@@ -45,6 +45,7 @@ const TEST = [
   { package: 'docker-registry', found: () => command('docker-registry') },
   { package: 'apache2-utils', found: () => command('htpasswd') },
   { package: 'curl', found: () => command('curl') },
+  { package: 'jq', found: () => command('jq') },
   { package: 'openssl', found: () => command('openssl') },
   { package: 'skopeo', found: () => command('skopeo') },
   { package: 'par2', found: () => command('par2') },

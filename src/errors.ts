@@ -67,6 +67,7 @@ export type ErrorCode =
   | 'SIGNATURE_INVALID'
   | 'KEY_INVALID'
   | 'ROLLBACK'
+  | 'LOG_INVALID'
 
 /** Options of a {@link StowageError}. */
 export interface StowageErrorOptions {

@@ -1,4 +1,5 @@
 /** What verifying a bundle has found. */
+import type { Digest } from '../oci/digest.js'
 import type { SignatureReport } from '../signature/check.js'
 import { comparePaths } from './checksums.js'
 import type { BundleAssumption } from './delta.js'
@@ -17,6 +18,8 @@ export interface VerifyReport {
   readonly size: number
   /** The size of the bundle's own file in bytes, if it is one and not a stream. */
   readonly archiveSize?: number
+  /** The SHA-256 of bundle.json, if that was read: it stands for the whole bundle. */
+  readonly digest?: Digest
   /** The images in bundle.json; empty if it cannot be read. */
   readonly images: readonly BundleImage[]
   /** Sorted by path, then by code. */

@@ -73,7 +73,8 @@ export async function verifyBundle(path: string, options: VerifyBundleOptions = 
     const checked = await check.run(path)
     const place = await signaturePlace(path, { more, volumes })
     const signed = await verifySignatures({ path, place, files, bytes: check.bundle }, trust, signal)
-    const report = withSignatures(checked, signed)
+    const digest = check.bundle && digestOf(check.bundle)
+    const report = { ...withSignatures(checked, signed), ...(digest ? { digest } : {}) }
     onProgress?.({ type: 'done', subject: path })
     const found = volumes ? undefined : await stat(path).catch(() => undefined) // standard input
     const archiveSize = volumes?.total ?? (found?.isFile() ? found.size : undefined)

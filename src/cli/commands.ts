@@ -73,6 +73,19 @@ const LAYER_COMMANDS: CommandTable = {
   },
 }
 
+const LOG_COMMANDS: CommandTable = {
+  verify: {
+    command: 'verify <log>',
+    describe: 'Check that no entry of a log was changed, taken out or put in',
+    load: async () => (await import('./log.js')).logVerify,
+  },
+  merge: {
+    command: 'merge <logs..>',
+    describe: 'Put the logs of several sites into one',
+    load: async () => (await import('./log.js')).logMerge,
+  },
+}
+
 export const COMMANDS: CommandTable = {
   pack: {
     command: 'pack [image..]',
@@ -98,6 +111,11 @@ export const COMMANDS: CommandTable = {
     command: 'keygen [name]',
     describe: 'Make a pair of keys to sign bundles with',
     load: async () => (await import('./keygen.js')).keygen,
+  },
+  log: {
+    command: 'log <command>',
+    describe: 'Check and merge logs of what was packed, verified and loaded: see --log',
+    commands: LOG_COMMANDS,
   },
   split: {
     command: 'split <bundle>',
@@ -280,6 +298,7 @@ export const COMMAND_GROUPS: readonly { readonly title: string; readonly names: 
       'protect',
       'sign',
       'keygen',
+      'log',
       'kit',
       'schema',
       'prune',
@@ -297,6 +316,13 @@ export interface ChosenCommand {
   /** Values of its options and operands, under all their names. */
   readonly values: Readonly<Record<string, unknown>>
   readonly command: AnyCommand
+  /** Its own name, without those of its groups. */
+  readonly name: string
+}
+
+/** The name of a command in its synopsis. */
+export function nameOfCommand({ command }: Line): string {
+  return command.replace(/ .*/, '')
 }
 
 /** The command of `table` whose name or alias is `word`. */

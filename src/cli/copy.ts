@@ -14,6 +14,7 @@ import type { Session } from './session.js'
 import { reportPlan } from './plan-text.js'
 import { VERIFY_OPTION, verifiedDocument, verifiedText } from './verify-option.js'
 import { deliveredText } from './arrival-text.js'
+import { LOG_OPTIONS } from './log-options.js'
 import { lostText, printable, skippedText, table } from './render.js'
 import { policyTrust } from './trust-options.js'
 import { formatSize } from '../size-text.js'
@@ -26,6 +27,7 @@ const OPERANDS = {
 const OPTIONS = {
   tag: value('Name of the image at the destination', { alias: 't' }),
   verify: VERIFY_OPTION,
+  ...LOG_OPTIONS,
   ...IMAGE_OPTIONS,
   ...LAYER_OPTIONS,
 } as const
@@ -67,9 +69,11 @@ export async function runCopy(
     reportPlan(await planCopy(source, destination, settings), session)
     return
   }
+  session.record({ from: source, to: destination })
   const target = destinationLocation(destination)
   if (target.path === STANDARD_STREAM) claimStandardOutput(destination, transportOf(target), session)
   const copied = await copyBetween(source, destination, settings)
+  session.record({ images: [{ names: copied.names.map(formatReference), id: copied.id }] })
   const shown = copied.names.map(familiarReference).join(', ') || copied.from
   for (const line of deliveredText(shown, copied)) note(`note: ${line}`)
   report(document(copied), text(copied))

@@ -14,6 +14,7 @@ import { notFound, query, QUERY_OPERANDS, QUERY_OPTIONS, type QueryOptions } fro
 import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
+import { LOG_OPTIONS, triedFacts } from './log-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { count, printable, skippedText } from './render.js'
 import type { Session } from './session.js'
@@ -34,6 +35,7 @@ const OPTIONS = {
   }),
   'skip-check': flag('Install even what "layer check" would reject'),
   'what-if': flag('Only show what would be installed'),
+  ...LOG_OPTIONS,
   ...IMAGE_OPTIONS,
   ...LAYER_OPTIONS,
 } as const
@@ -54,6 +56,7 @@ export const install = command({
   run: async (options, session) => {
     const started = Date.now()
     const result = await run(options, session)
+    session.record({ to: result.to, ...triedFacts(result.images) })
     noteStore(options.to, result.to, session)
     session.report(
       { schema: 'stowage.install/v1', to: result.to, images: result.images.map(documentOf) },

@@ -8,6 +8,7 @@ import { IMAGE_OPTIONS, PLATFORMS, readImageOptions } from './image-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { reportPlan } from './plan-text.js'
 import { deliveredText } from './arrival-text.js'
+import { LOG_OPTIONS, triedFacts } from './log-options.js'
 import { count, lostText, printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
 import { namesVolumes } from '../volumes/find.js'
@@ -34,6 +35,7 @@ export const load = command({
     referrers: flag('With IMAGEs or --platform: also load what refers to the images, such as signatures and SBOMs'),
     ...TRUST_OPTIONS,
     receipt: value('Write an inventory of what is there afterwards to this file, for "pack --have"', { takes: 'path' }),
+    ...LOG_OPTIONS,
     ...OTHER_OPTIONS,
   },
   examples: [
@@ -64,6 +66,7 @@ export const load = command({
       trust,
       receipt,
       receipts,
+      logHeads: session.logHeads,
       askForVolume,
       onNotice: notice,
       signal,
@@ -73,7 +76,13 @@ export const load = command({
       reportPlan(await planLoad(path, settings), session)
       return
     }
+    session.record({ bundle: { path }, to })
     const result = await loadBundle(path, settings)
+    const { digest, signatures } = result
+    session.record({
+      ...triedFacts(result.images.map(image => ({ ...image, names: image.loadedAs ?? image.names }))),
+      bundle: { path, digest, signedBy: signatures.signedBy },
+    })
     for (const image of result.images) {
       const { id } = image
       if (id === undefined) continue

@@ -4,6 +4,7 @@ import { formatSize } from '../size-text.js'
 import { mergeBundles, type MergeResult } from '../verbs/merge.js'
 import { command, oneOrMore, value } from './command.js'
 import { bundlePath } from './locations.js'
+import { LOG_OPTIONS, packedFacts } from './log-options.js'
 import { imageTable } from './pack.js'
 import { count } from './render.js'
 import { policyTrust } from './trust-options.js'
@@ -20,11 +21,13 @@ export const merge = command({
       takes: 'path',
     }),
     verify: VERIFY_OPTION,
+    ...LOG_OPTIONS,
   },
   examples: [
     ['merge site-a-march site-a-april-delta -o site-a-april', 'What packing without --have would have written'],
   ],
-  run: async ({ bundle, output, verify }, { signal, onProgress, report, notice }) => {
+  run: async ({ bundle, output, verify }, { signal, onProgress, report, notice, record }) => {
+    record({ bundle: { path: output } })
     const paths = await Promise.all(
       bundle.map(async each => await bundlePath(each, location => `Pack it first: stowage pack ${location} -o BUNDLE`)),
     )
@@ -41,6 +44,7 @@ export const merge = command({
       onNotice: notice,
     })
     const { manifest, verified, ...rest } = result
+    record(packedFacts(output, manifest))
     const again = verifiedDocument(verified, verifyAgain(output))
     report({ schema: 'stowage.merge/v1', ...rest, images: manifest.images, ...again }, text(result))
   },

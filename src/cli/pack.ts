@@ -15,6 +15,7 @@ import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import { isLocation, packByFile, PACK_FILE_OPTIONS } from './pack-file.js'
 import { reportPlan } from './plan-text.js'
 import { packedText } from './arrival-text.js'
+import { LOG_OPTIONS, packedFacts } from './log-options.js'
 import { parsePercent, protectText } from './protect.js'
 import { count, printable, skippedText, table } from './render.js'
 import { formatSize } from '../size-text.js'
@@ -56,6 +57,7 @@ export const pack = command({
       valueName: 'PERCENT',
     }),
     'no-deep': flag('Do not decompress layers to compare them with what the images say: faster, and proves less'),
+    ...LOG_OPTIONS,
     ...PACK_FILE_OPTIONS,
     ...IMAGE_OPTIONS,
     ...LAYER_OPTIONS,
@@ -80,7 +82,9 @@ export const pack = command({
     const { signal, onProgress, report, note, notice } = session
     if (output === STANDARD_STREAM && !options['dry-run']) session.claimStdout()
     const [only, ...others] = image
+    session.record({ bundle: output === undefined ? undefined : { path: output } })
     const show = (result: PackResult): void => {
+      session.record(packedFacts(result.path, result.manifest))
       for (const line of packedText(result)) note(`note: ${line}`)
       report(document(result), text(result))
     }

@@ -10,7 +10,7 @@ import {
   type Option,
   type OperandTable,
 } from './command.js'
-import { type ChosenCommand, type CommandTable, COMMANDS, commandNamed } from './commands.js'
+import { type ChosenCommand, type CommandTable, COMMANDS, commandNamed, nameOfCommand } from './commands.js'
 
 /**
  * Values that yargs treats specially: it removes quotes, and takes `true` or `false` after a flag as the flag's value.
@@ -32,7 +32,13 @@ export async function parsePlainly(
   const command = await listed.load()
   const words = readWords(rest, command)
   const operands = words && readOperands(words.operands, command.operands ?? {})
-  return operands && { values: { ...defaultsOf(command), ...words.values, ...operands }, command }
+  return (
+    operands && {
+      values: { ...defaultsOf(command), ...words.values, ...operands },
+      command,
+      name: nameOfCommand(listed),
+    }
+  )
 }
 
 /**

@@ -5,7 +5,7 @@
 import yargs, { type Argv, type CommandModule, type Options } from 'yargs'
 import { StowageError } from '../errors.js'
 import { type AnyCommand, defaultsOf, GLOBAL_OPTIONS, isList, type Option } from './command.js'
-import { type ChosenCommand, COMMANDS, type CommandTable } from './commands.js'
+import { type ChosenCommand, COMMANDS, type CommandTable, nameOfCommand } from './commands.js'
 import { mistakeIn } from './usage/diagnose.js'
 
 /** The commands of `table` for yargs; only those in `argv` get their options. */
@@ -24,7 +24,7 @@ async function commandsFor(table: CommandTable, argv: readonly string[]): Promis
         ...plain,
         builder: parser => declare(parser, loaded),
         handler: values => {
-          throw new Chosen({ ...defaultsOf(loaded), ...given(values) }, loaded)
+          throw new Chosen({ ...defaultsOf(loaded), ...given(values) }, loaded, nameOfCommand(listed))
         },
       }
     }),
@@ -99,11 +99,13 @@ class Refused extends Error {}
 class Chosen extends Error implements ChosenCommand {
   readonly values: Readonly<Record<string, unknown>>
   readonly command: AnyCommand
+  override readonly name: string
 
-  constructor(values: Readonly<Record<string, unknown>>, command: AnyCommand) {
+  constructor(values: Readonly<Record<string, unknown>>, command: AnyCommand, name: string) {
     super('a command was chosen')
     this.values = values
     this.command = command
+    this.name = name
   }
 }
 

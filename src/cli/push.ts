@@ -8,6 +8,7 @@ import { reportPlan } from './plan-text.js'
 import { noteStore } from './store-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { deliveredText } from './arrival-text.js'
+import { LOG_OPTIONS, triedFacts } from './log-options.js'
 import { printable } from './render.js'
 import { policyTrust } from './trust-options.js'
 
@@ -16,6 +17,7 @@ export const push = command({
     name: oneOrMore('NAME[:TAG], including the registry', 'image'),
   },
   options: {
+    ...LOG_OPTIONS,
     ...IMAGE_OPTIONS,
     from: value(`${storeForms()}; ${USED_WITHOUT_ENGINE}`, { takes: 'store' }),
     'all-tags': flag('Every local tag of the named repositories', { alias: 'a' }),
@@ -45,6 +47,8 @@ export const push = command({
     }
     const result = await pushImages(name, settings)
     noteStore(from, result.from, session)
+    const tried = result.images.map(({ name: pushed, digest, error }) => ({ names: [pushed], id: digest, error }))
+    session.record({ from: result.from, ...triedFacts(tried) })
     for (const { name: pushed, digest, ...image } of result.images)
       for (const line of deliveredText(familiarReference(parseReference(pushed)), { ...image, id: digest ?? '' }))
         note(`note: ${line}`)

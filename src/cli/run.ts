@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { callError, StowageError, systemReason } from '../errors.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
+import type { LogValues } from './log-options.js'
 import { errorDocument, printError } from './print-error.js'
 import { jsonText } from './render.js'
 import { withoutColor } from './usage/paint.js'
@@ -10,6 +11,7 @@ import {
   interruption,
   listenToSignals,
   resultBegun,
+  type Session,
   stdoutClaimed,
   withSession,
 } from './session.js'
@@ -31,7 +33,12 @@ async function main(argv: readonly string[]): Promise<void> {
     const chosen = plain ?? (await (await import('./program.js')).parseProgram(argv))
     const values = chosen.values as typeof chosen.values & GlobalOptions // every command has them
     await withSession(values, async session => {
-      await chosen.command.run(values, session)
+      const run = async (own: Session): Promise<void> => await chosen.command.run(values, own)
+      if (chosen.command.options && 'log' in chosen.command.options)
+        await (
+          await import('./log-options.js')
+        ).runLogged(chosen.name, chosen.values as unknown as LogValues, session, run)
+      else await run(session)
     })
   }
 }

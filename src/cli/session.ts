@@ -1,6 +1,8 @@
 /** What all commands share: the AbortController, progress on stderr, and the result on stdout. */
 import { once as event } from 'node:events'
 import { abortError, StowageError } from '../errors.js'
+import type { RecordedFacts } from '../custody/entry.js'
+import type { LogHead } from '../custody/log-file.js'
 import type { OnProgress } from '../progress.js'
 import { openProgress, type ProgressMode } from './progress.js'
 import { jsonText, printable } from './render.js'
@@ -28,6 +30,10 @@ export interface Session {
   readonly canAsk: boolean
   /** Asks a question on the terminal, and returns the answer. Throws ABORTED. */
   ask(question: string): Promise<string>
+  /** Says what the entry in the log is about, if there is a log; a later call adds to it. */
+  record(facts: RecordedFacts): void
+  /** How far the logs went before. */
+  readonly logHeads: readonly LogHead[]
   /** Prints a notice of the library like {@link Session.note}, but each only once. */
   notice(sentence: string): void
 }
@@ -109,6 +115,8 @@ export async function withSession(options: GlobalOptions, work: (session: Sessio
         const { askShown } = await import('./question.js')
         return await askShown(question, controller.signal)
       },
+      record: () => undefined,
+      logHeads: [],
       notice(sentence) {
         if (!told.has(sentence)) note(sentence)
         told.add(sentence)

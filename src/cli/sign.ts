@@ -4,6 +4,7 @@ import { shortKeyId } from '../signature/key-name.js'
 import type { SignResult } from '../verbs/sign.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { bundlePath } from './locations.js'
+import { LOG_OPTIONS } from './log-options.js'
 import { printable } from './render.js'
 import { PASSPHRASE_FILE, readSigner, SIGN_COMMAND } from './sign-options.js'
 
@@ -18,6 +19,7 @@ export const sign = command({
     }),
     'passphrase-file': PASSPHRASE_FILE,
     'sign-command': SIGN_COMMAND,
+    ...LOG_OPTIONS,
     'no-deep': flag('Do not decompress layers when the bundle is verified first: faster, and proves less'),
   },
   examples: [
@@ -38,8 +40,10 @@ export const sign = command({
     )
     const signer = await readSigner({ option: '--key', key, command: signCommand, passphraseFile }, session)
     if (!signer) throw new StowageError('INVALID_ARGUMENT', '--key is missing')
+    session.record({ bundle: { path } })
     const { signBundle } = await import('../verbs/sign.js')
     const result = await signBundle(path, signer, { deep: !options['no-deep'], more, signal, onProgress })
+    session.record({ bundle: { path, digest: result.digest, signedBy: [result.keyId] } })
     report({ schema: 'stowage.sign/v1', ...result }, printable(`${signedText(result)}\n`))
   },
 })

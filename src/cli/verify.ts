@@ -10,6 +10,7 @@ import type { Trust } from '../signature/trust.js'
 import { readTrustOptions, signatureText, TRUST_OPTIONS } from './trust-options.js'
 import { EXIT_INTEGRITY, EXIT_MEDIUM, EXIT_SIGNATURE, exitCodeOf } from './exit-code.js'
 import { HOST_OPTION, readRegistryOptions, REGISTRY_OPTIONS } from './image-options.js'
+import { LOG_OPTIONS } from './log-options.js'
 import { imageTable, leavesOutText } from './pack.js'
 import { count, printable } from './render.js'
 import { formatSize } from '../size-text.js'
@@ -28,6 +29,7 @@ export const verify = command({
       { takes: 'load destination' },
     ),
     ...TRUST_OPTIONS,
+    ...LOG_OPTIONS,
     host: HOST_OPTION,
     ...REGISTRY_OPTIONS,
     'no-deep': flag('Do not decompress layers to compare them with what the images say: faster, and proves less'),
@@ -49,6 +51,7 @@ export const verify = command({
       )
     const { signal, onProgress, report, note, notice } = session
     const [path = '', ...more] = await Promise.all(bundle.map(async each => await bundlePath(each, checkedBy)))
+    session.record({ bundle: { path } })
     const askForVolume = alone ? undefined : volumeAsker(session)
     const settings = { deep: !shallow, trust, more, alone, askForVolume, onNotice: notice, signal, onProgress }
     const result: RepairReport & Partial<VerifyAgainstReport> = repair
@@ -58,6 +61,12 @@ export const verify = command({
             await import('../verbs/verify-against.js')
           ).verifyAgainst(path, against, { ...settings, host, ...readRegistryOptions(options) })
         : await verifyBundle(path, settings)
+    const { digest, images, signatures, findings } = result
+    session.record({
+      bundle: { path, digest, signedBy: signatures.signedBy },
+      images: images.map(({ names, root }) => ({ names, id: root.digest })),
+      failure: findings[0] && { ...findings[0], message: `${findings[0].path}: ${findings[0].message}` },
+    })
     report({ schema: 'stowage.verify/v1', ...result }, text(result, trust))
     if (result.ok) return
     if (result.findings.some(({ code }) => isRefusal(code))) {

@@ -6,6 +6,7 @@ import { type Digest, digestFromHex, hexOf } from '../oci/digest.js'
 import { array, type JsonObject, optionalArray, parseJson, record, shown, string, wrong } from '../oci/json.js'
 import type { Release } from '../signature/release.js'
 import { parseFullName } from '../bundle/delta.js'
+import type { LogHead } from '../custody/log-file.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 
 export const INVENTORY_SCHEMA = 'stowage.inventory/v1'
@@ -26,6 +27,8 @@ export interface InventoryDocument {
   readonly place: string
   /** Of a receipt: the bundle that was loaded. */
   readonly bundle?: LoadedBundle
+  /** How far the logs went before the load, for `log verify --receipt`. */
+  readonly logs?: readonly LogHead[]
   readonly kind: InventoryKind
   /** SHA-256, in Base64. */
   readonly digests: readonly string[]
@@ -54,7 +57,11 @@ export interface InventoryEntry {
 }
 
 /** The document of `inventory`, made now, or at SOURCE_DATE_EPOCH if that is set; of a receipt, with its `bundle`. */
-export function inventoryDocument({ place, kind, images }: Inventory, bundle?: LoadedBundle): InventoryDocument {
+export function inventoryDocument(
+  { place, kind, images }: Inventory,
+  bundle?: LoadedBundle,
+  logs: readonly LogHead[] = [],
+): InventoryDocument {
   const epoch = sourceDateEpoch()
   const numbers = new Map<Digest, number>()
   const sizes: number[] = []
@@ -78,6 +85,7 @@ export function inventoryDocument({ place, kind, images }: Inventory, bundle?: L
     created: new Date(epoch === undefined ? Date.now() : epoch * 1000).toISOString(),
     place,
     ...(bundle ? { bundle } : {}),
+    ...(logs.length > 0 ? { logs } : {}),
     kind,
     digests: [...numbers.keys()].map(digest => Buffer.from(hexOf(digest), 'hex').toString('base64')),
     ...(kind === 'blobs' ? { sizes } : {}),

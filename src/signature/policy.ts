@@ -16,6 +16,8 @@ export interface Policy {
   readonly receipts: string | undefined
   /** The file of the log that every command adds to. */
   readonly log: string | undefined
+  /** The private key that its entries are signed with. */
+  readonly logKey: string | undefined
 }
 
 interface PolicyOptions {
@@ -33,6 +35,7 @@ const FIELDS = [
   'certificate-oidc-issuer',
   'receipts',
   'log',
+  'log-key',
 ]
 const LIMIT = 1024 * 1024
 
@@ -89,7 +92,7 @@ async function parsePolicy(text: string, path: string): Promise<Policy> {
     throw wrongPolicy(path, 'it requires signatures but names neither keys nor a certificate-identity')
   if (require !== 'signature' && requirement)
     throw wrongPolicy(path, 'it names whom to trust but does not say "require: signature"')
-  return { source: path, requirement, receipts: place('receipts'), log: place('log') }
+  return { source: path, requirement, receipts: place('receipts'), log: place('log'), logKey: place('log-key') }
 }
 
 async function requirementOf(

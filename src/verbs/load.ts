@@ -1,4 +1,5 @@
 /** Load: loads the images of a bundle into an engine, a registry, a layout, an archive or a WIM. */
+import type { LogHead } from '../custody/log-file.js'
 import { type ImageContent, sizeOf } from '../blob/closure.js'
 import { strippedAway } from '../blob/stripped.js'
 import type { Finding } from '../bundle/graph.js'
@@ -46,6 +47,8 @@ export interface LoadOptions extends TransferOptions, WimMakingOptions {
   readonly receipt?: string | undefined
   /** Writes the same to a new file in this directory, which must exist: `receipt-TIME-DIGEST.json`. */
   readonly receipts?: string | undefined
+  /** How far logs went before, which the receipts then say. */
+  readonly logHeads?: readonly LogHead[] | undefined
   /** Asks for a volume that is not there; without it, a set that is not complete is VOLUME_MISSING. */
   readonly askForVolume?: AskForVolume | undefined
 }
@@ -83,6 +86,8 @@ export interface LoadResult {
   readonly present?: readonly AssumedImage[]
   /** Its signatures, and whether they are by those whom `trust` names; of a stream, nothing is known without `trust`. */
   readonly signatures: SignatureReport
+  /** The SHA-256 of its bundle.json, if that was read. */
+  readonly digest?: Digest | undefined
   /** What is wrong with files of the bundle that no image needs; `onNotice` was told. */
   readonly doubts: readonly Finding[]
 }
@@ -108,7 +113,8 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
       const { writeReceipts } = await import('./receipt.js')
       await writeReceipts(options, { to, ...loading, loaded: images })
     }
-    return { path, to, images, ...(present.length > 0 ? { present } : {}), signatures, doubts: loading.reader.doubts }
+    const { digest, doubts } = loading.reader
+    return { path, to, images, ...(present.length > 0 ? { present } : {}), signatures, digest, doubts }
   })
 }
 

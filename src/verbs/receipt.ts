@@ -6,8 +6,9 @@ import { bundleInventory } from '../bundle/inventory.js'
 import type { AssumedImage } from '../bundle/delta.js'
 import type { BundleReader } from '../bundle/reader.js'
 import { encodeInventory, INVENTORY_LIMIT, inventoryDocument, type LoadedBundle } from '../delta/inventory-file.js'
+import type { LogHead } from '../custody/log-file.js'
 import { fileError, StowageError } from '../errors.js'
-import { hexOf } from '../oci/digest.js'
+import { type Digest, hexOf, isDigest } from '../oci/digest.js'
 import { parseJson, record } from '../oci/json.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import { type KnownRelease, parseRelease, type Release } from '../signature/release.js'
@@ -26,6 +27,16 @@ export interface Loaded {
   readonly loaded: readonly LoadedImage[]
 }
 
+/** Where receipts go, and what else they say. */
+export interface ReceiptOptions {
+  /** A file. */
+  readonly receipt?: string | undefined
+  /** A directory, in which a new file is made. */
+  readonly receipts?: string | undefined
+  /** How far the logs went before. */
+  readonly logHeads?: readonly LogHead[] | undefined
+}
+
 const RECEIPT = /^receipt-[0-9A-Za-z._-]+\.json$/
 /** Values of a receipt that are read: enough for 50,000 images. */
 const VALUE_LIMIT = 1_500_000
@@ -35,7 +46,7 @@ const VALUE_LIMIT = 1_500_000
  * a new file in the directory `receipts`; nothing if there is none. Format: docs/delta.md.
  */
 export async function writeReceipts(
-  { receipt, receipts }: { readonly receipt?: string | undefined; readonly receipts?: string | undefined },
+  { receipt, receipts, logHeads }: ReceiptOptions,
   { to, location, reader, present, loaded }: Loaded,
 ): Promise<void> {
   const known = new Map(reader.manifest.images.map(image => [image.names.join(' '), image]))
@@ -46,7 +57,7 @@ export async function writeReceipts(
   })
   if (images.length === 0 && present.length === 0) return
   const assumed = present.map(image => ({ ...image, names: named(image.names) }))
-  const document = inventoryDocument(bundleInventory(to, images, assumed), loadedBundle(reader))
+  const document = inventoryDocument(bundleInventory(to, images, assumed), loadedBundle(reader), logHeads)
   const bytes = Buffer.from(encodeInventory(document))
   if (receipt !== undefined) await writeDurably(receipt, bytes)
   if (receipts === undefined) return
@@ -93,6 +104,17 @@ export async function releaseIn(path: string): Promise<Release | undefined> {
   const bundle = record(parseJson(await readReceipt(path), path, VALUE_LIMIT), path)['bundle']
   const release = bundle === undefined ? undefined : record(bundle, `${path}.bundle`)['release']
   return release === undefined ? undefined : parseRelease(release, `${path}.bundle.release`)
+}
+
+/** The hashes of the last lines of logs, as the receipt `path` has them. Throws INVALID_ARGUMENT if it has none. */
+export async function logHeadsIn(path: string): Promise<readonly Digest[]> {
+  const logs = record(parseJson(await readReceipt(path), path, VALUE_LIMIT), path)['logs']
+  const heads = Array.isArray(logs) ? logs.map((log, n) => record(log, `${path}.logs[${n}]`)['head']) : []
+  const digests = heads.filter(head => typeof head === 'string').filter(head => isDigest(head))
+  if (digests.length > 0) return digests
+  throw new StowageError('INVALID_ARGUMENT', `${path} says nothing of a log`, {
+    hint: 'Receipts of "load --log" do, and those of a site whose policy has a log.',
+  })
 }
 
 async function readReceipt(path: string): Promise<Uint8Array> {

@@ -53,6 +53,10 @@ export const ROOMS: readonly (readonly Room[])[] = [
       purpose:
         'Keys, signatures and who is trusted: reading and making keys, signing, checking, sigstore bundles, the policy of a site.',
     },
+    {
+      path: 'custody',
+      purpose: 'Logs of what was done: appending, checking, merging; each entry names the one before by its hash.',
+    },
     { path: 'http', purpose: 'Requests: connection pools, proxies, certificates, retries, downloads that resume.' },
     {
       path: 'archive',
