@@ -24,6 +24,7 @@ debootstrap --variant=minbase --include=python3,make,g++,git,ca-certificates "$s
 rm "$root.log"
 mount --rbind /dev "$root/dev" # with the terminals in it
 mount -t proc proc "$root/proc"
+mount -t sysfs sys "$root/sys" # which says what a removable medium is
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" # a mirror behind this site's own authority
 git clone --quiet "$checkout" "$root/root/stowage"
 

@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import type { NativeTls } from '../../src/blob/native-download.js'
 import { writeBlob } from '../../src/blob/write-blob.js'
 import { describe } from '../../src/oci/descriptor.js'
+import { validFor } from '../support/authority.js'
 import { noise } from '../support/images.js'
 import { startServer } from '../support/registry.js'
 
@@ -22,7 +23,7 @@ const openssl = (...words: string[]) => execFileSync('openssl', words, { cwd: di
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
 
 /** A key and its certificate, signed by the authority of these tests. */
-function makeSigned(name: string, extension: string, days = '2'): void {
+function makeSigned(name: string, extension: string, days = 2): void {
   openssl('req', ...NEW_KEY, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`)
   writeFileSync(join(directory, `${name}.ext`), extension)
   const authority = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial']
@@ -34,8 +35,7 @@ function makeSigned(name: string, extension: string, days = '2'): void {
     ...authority,
     '-out',
     `${name}.crt`,
-    '-days',
-    days,
+    ...validFor(days),
     '-extfile',
     `${name}.ext`,
   )
@@ -59,7 +59,7 @@ makeSigned('named', 'subjectAltName=DNS:registry.example')
 makeSigned('address', 'subjectAltName=IP:127.0.0.1')
 makeSigned('worded', 'subjectAltName=DNS:127.0.0.1')
 makeSigned('wild', 'subjectAltName=DNS:*.lab.example')
-makeSigned('expired', 'subjectAltName=DNS:registry.example', '-1')
+makeSigned('expired', 'subjectAltName=DNS:registry.example', -1)
 makeSigned('client', 'extendedKeyUsage=clientAuth')
 
 const pair = (name: string) => ({ key: file(`${name}.key`), cert: file(`${name}.crt`) })

@@ -121,9 +121,11 @@ t.test("pack takes along what is about an image, by subject and by cosign's tags
     ])
   t.equal(digestOf(raw('2.3')), image.root.digest)
   t.equal(digestOf(raw(cosignTag)), signature.digest)
-  t.match(
-    JSON.parse(raw(child.digest.replace(':', '-')).toString()),
-    { manifests: [{ digest: sbom.digest }] },
+  const listed = JSON.parse(raw(child.digest.replace(':', '-')).toString()) as {
+    readonly manifests: readonly { readonly digest: string }[]
+  }
+  t.ok(
+    listed.manifests.some(({ digest }) => digest === sbom.digest),
     'and its registry lists them',
   )
 

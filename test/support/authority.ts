@@ -20,6 +20,14 @@ export interface SignedPair {
   readonly cert: Buffer
 }
 
+/** Options of `openssl x509` for a certificate of `days`, expired if that is below 0, which OpenSSL 3.4 and later refuse. */
+export function validFor(days: number): readonly string[] {
+  const [, major = 0, minor = 0] =
+    /^OpenSSL (\d+)\.(\d+)/.exec(execFileSync('openssl', ['version'], { encoding: 'utf8' })) ?? []
+  if (days >= 0 || Number(major) * 100 + Number(minor) < 304) return ['-days', String(days)]
+  return ['-not_before', '20240101000000Z', '-not_after', '20240102000000Z']
+}
+
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
 
 /** Makes it in `directory`, called `name`. */
@@ -36,7 +44,7 @@ export function makeAuthority(directory: string, name: string): Authority {
       openssl('req', ...NEW_KEY, '-keyout', keyFile, '-out', at(`${signed}.csr`), '-subj', `/CN=${signed}`)
       openssl(
         ...['x509', '-req', '-in', at(`${signed}.csr`), '-CA', own, '-CAkey', ownKey, '-CAcreateserial'],
-        ...['-out', certFile, '-days', String(days), '-extfile', at(`${signed}.ext`)],
+        ...['-out', certFile, ...validFor(days), '-extfile', at(`${signed}.ext`)],
       )
       return { keyFile, certFile, key: readFileSync(keyFile), cert: readFileSync(certFile) }
     },
