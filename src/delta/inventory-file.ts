@@ -1,6 +1,7 @@
 /** The file of an inventory. Format: docs/delta.md. */
 import { StowageError } from '../errors.js'
 import { type Generator, thisGenerator } from '../generator.js'
+import type { ImageKeeper } from '../image/image-destination.js'
 import type { Inventory, InventoryImage, InventoryKind, InventoryLayer } from '../image/inventory.js'
 import { type Digest, digestFromHex, hexOf } from '../oci/digest.js'
 import { array, type JsonObject, optionalArray, parseJson, record, shown, string, wrong } from '../oci/json.js'
@@ -27,6 +28,7 @@ export interface InventoryDocument {
   readonly place: string
   /** Of a receipt: the bundle that was loaded. */
   readonly bundle?: LoadedBundle
+  readonly proof?: ImageKeeper
   /** How far the logs went before the load, for `log verify --receipt`. */
   readonly logs?: readonly LogHead[]
   readonly kind: InventoryKind
@@ -35,6 +37,13 @@ export interface InventoryDocument {
   /** Of the blobs with these digests, in bytes; left out if `kind` is not `blobs`, and 0 for what is no layer. */
   readonly sizes?: readonly number[]
   readonly images: readonly InventoryEntry[]
+}
+
+/** What a receipt says besides its inventory. */
+export interface ReceiptFacts {
+  readonly bundle?: LoadedBundle | undefined
+  readonly proof?: ImageKeeper | undefined
+  readonly logs?: readonly LogHead[] | undefined
 }
 
 /** What a receipt says of the bundle that was loaded. */
@@ -59,8 +68,7 @@ export interface InventoryEntry {
 /** The document of `inventory`, made now, or at SOURCE_DATE_EPOCH if that is set; of a receipt, with its `bundle`. */
 export function inventoryDocument(
   { place, kind, images }: Inventory,
-  bundle?: LoadedBundle,
-  logs: readonly LogHead[] = [],
+  { bundle, proof, logs = [] }: ReceiptFacts = {},
 ): InventoryDocument {
   const epoch = sourceDateEpoch()
   const numbers = new Map<Digest, number>()
@@ -85,6 +93,7 @@ export function inventoryDocument(
     created: new Date(epoch === undefined ? Date.now() : epoch * 1000).toISOString(),
     place,
     ...(bundle ? { bundle } : {}),
+    ...(proof ? { proof } : {}),
     ...(logs.length > 0 ? { logs } : {}),
     kind,
     digests: [...numbers.keys()].map(digest => Buffer.from(hexOf(digest), 'hex').toString('base64')),

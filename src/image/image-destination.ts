@@ -37,6 +37,21 @@ export interface WrittenImage {
   readonly lost?: readonly Loss[]
 }
 
+/** Which engine has the images, and what it was asked about each before it got its names: for a receipt. */
+export interface ImageKeeper {
+  /** `Docker 28.5.2`. */
+  readonly engine: string
+  /** `1.51`. */
+  readonly api: string
+  /** `linux/amd64`. */
+  readonly platform: string
+  /** How it identifies images: by their configs (`graphdriver`, `podman`), or by their manifests (`containerd`). */
+  readonly store: string
+  readonly host: string
+  /** `id`, `layers` (their diffIDs, in order), `platform`; `content`: all blobs of every manifest. */
+  readonly proved: readonly ('id' | 'layers' | 'platform' | 'content')[]
+}
+
 /** An image that will be written. */
 export interface ExpectedWrite {
   readonly image: ImageContent
@@ -56,6 +71,8 @@ export interface UnnamedImage extends AsyncDisposable {
  * the others name an image only after everything it refers to is written. The caller disposes of it.
  */
 export interface ImageDestination extends AsyncDisposable {
+  /** Left out if the destination is no engine. */
+  readonly keeper?: ImageKeeper
   /** Where to write a created layer directly to its final location, if the destination has such a stage. */
   readonly stage?: BlobStage
   /**

@@ -103,7 +103,7 @@ export interface LoadResult {
 export async function loadBundle(path: string, options: LoadOptions = {}): Promise<LoadResult> {
   return await withLoading(path, options, true, async loading => {
     await using transfer = new Transfer({ location: loading.location }, loading.options)
-    await transfer.destination()
+    const { keeper } = await transfer.destination()
     const { passage, signatures } = loading.reader
     const present = await provedImages(loading, transfer)
     const images = passage ? await loadPassing(loading, transfer, passage) : await loadAll(loading, transfer)
@@ -111,7 +111,7 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
     const to = formatLocation(loading.location)
     if (options.receipt !== undefined || options.receipts !== undefined) {
       const { writeReceipts } = await import('./receipt.js')
-      await writeReceipts(options, { to, ...loading, loaded: images })
+      await writeReceipts(options, { to, ...loading, loaded: images, keeper })
     }
     const { digest, doubts } = loading.reader
     return { path, to, images, ...(present.length > 0 ? { present } : {}), signatures, digest, doubts }

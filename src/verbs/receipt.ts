@@ -12,6 +12,7 @@ import { type Digest, hexOf, isDigest } from '../oci/digest.js'
 import { parseJson, record } from '../oci/json.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import { type KnownRelease, parseRelease, type Release } from '../signature/release.js'
+import type { ImageKeeper } from '../image/image-destination.js'
 import { nameAt } from '../transfer/names.js'
 import type { Location } from '../transport/transport.js'
 import type { LoadedImage } from './load.js'
@@ -25,6 +26,7 @@ export interface Loaded {
   /** The images that a delta leaves out, and that were found there. */
   readonly present: readonly AssumedImage[]
   readonly loaded: readonly LoadedImage[]
+  readonly keeper?: ImageKeeper | undefined
 }
 
 /** Where receipts go, and what else they say. */
@@ -47,7 +49,7 @@ const VALUE_LIMIT = 1_500_000
  */
 export async function writeReceipts(
   { receipt, receipts, logHeads }: ReceiptOptions,
-  { to, location, reader, present, loaded }: Loaded,
+  { to, location, reader, present, loaded, keeper }: Loaded,
 ): Promise<void> {
   const known = new Map(reader.manifest.images.map(image => [image.names.join(' '), image]))
   const named = (names: readonly string[]) => names.map(name => formatReference(nameAt(location, parseReference(name))))
@@ -57,7 +59,11 @@ export async function writeReceipts(
   })
   if (images.length === 0 && present.length === 0) return
   const assumed = present.map(image => ({ ...image, names: named(image.names) }))
-  const document = inventoryDocument(bundleInventory(to, images, assumed), loadedBundle(reader), logHeads)
+  const document = inventoryDocument(bundleInventory(to, images, assumed), {
+    bundle: loadedBundle(reader),
+    proof: keeper,
+    logs: logHeads,
+  })
   const bytes = Buffer.from(encodeInventory(document))
   if (receipt !== undefined) await writeDurably(receipt, bytes)
   if (receipts === undefined) return

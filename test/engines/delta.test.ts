@@ -1,5 +1,5 @@
 /** A delta at real engines: made from an inventory, loaded, proved, and refused by engines that are handed it. */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { encodeInventory } from '../../src/delta/inventory-file.js'
@@ -53,6 +53,14 @@ for (const [title, { start, blobs }] of Object.entries(ENGINES)) {
     const { host } = engine
     const receipt = join(scratch(t), 'receipt.json')
     await loadBundle(first, { host, receipt })
+    const version = await engine.docker(
+      'version',
+      '--format',
+      '{{.Server.Version}} {{.Server.APIVersion}} {{.Server.Os}}/{{.Server.Arch}}',
+    )
+    const { proof } = JSON.parse(readFileSync(receipt, 'utf8'))
+    t.equal(`${proof.engine} ${proof.api} ${proof.platform}`, `Docker ${version.stdout.trim()}`)
+    t.match(proof, { host, proved: ['id', 'layers', 'platform'] })
     const inventory = join(scratch(t), 'site.json')
     writeFileSync(inventory, encodeInventory(await takeInventory('docker-daemon:', { host })))
     // An engine with containerd's store does not say which blobs it has: what was loaded there does

@@ -22,10 +22,11 @@ import { abortError, StowageError } from '../../errors.js'
 import type { Descriptor } from '../../oci/descriptor.js'
 import type { Digest } from '../../oci/digest.js'
 import { isIndex } from '../../oci/media-type.js'
+import { formatPlatform } from '../../oci/platform.js'
 import { familiarReference, formatReference, namesOnce, type Reference, withDefaultTag } from '../../oci/reference.js'
 import type { OnProgress, WaitOptions } from '../../progress.js'
 import type { DestinationSurvey, ExpectedImage, Measure, MeasureOptions } from '../../image/destination-survey.js'
-import type { UnnamedImage, ImageDestination, WrittenImage } from '../../image/image-destination.js'
+import type { ImageDestination, ImageKeeper, UnnamedImage, WrittenImage } from '../../image/image-destination.js'
 
 export interface EngineDestinationOptions extends WaitOptions {
   /** The engine's address, in the form of `DOCKER_HOST`; defaults to the engine that `docker` would use. */
@@ -68,6 +69,23 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     this.#client = client
     this.#store = store
     this.#defaults = defaults
+  }
+
+  get keeper(): ImageKeeper {
+    const { engine, api, platform, kind } = this.#store
+    return {
+      engine,
+      api: `1.${api}`,
+      platform: formatPlatform(platform),
+      store: kind,
+      host: this.#client.endpoint.name,
+      proved: [
+        'id',
+        'layers',
+        'platform',
+        ...(kind === 'containerd' && api >= MANIFESTS_API ? ['content' as const] : []),
+      ],
+    }
   }
 
   async write(
