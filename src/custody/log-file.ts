@@ -1,6 +1,6 @@
 /** Appends to a log: under a lock, after a look at its last line, and onto the medium before it returns. */
 import { randomBytes } from 'node:crypto'
-import { open, type FileHandle } from 'node:fs/promises'
+import { open, stat, type FileHandle } from 'node:fs/promises'
 import { hostname, userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { syncPath, writeAll } from '../blob/durable.js'
@@ -75,6 +75,10 @@ export async function expectLog(path: string): Promise<LogHead | undefined> {
 }
 
 async function withLog<T>(path: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
+  const directory = dirname(path)
+  await stat(directory).catch((error: unknown) => {
+    throw fileError(error, directory)
+  })
   return await withLock(`${path}.lock`, async () => {
     try {
       // Not with O_APPEND, which some file systems of sticks and shares do not have; the lock does the same
